@@ -1,0 +1,148 @@
+"""Bounds on the log-evidence log p(x), as functions of log-weights.
+
+With z_s ~ q(z|x) and log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x), every bound of the
+book is a way to average the log-weights `(S, B)` of S samples and B data over the samples.
+Natural logarithms; nats per datum; the mean over data is the caller's.
+
+`weights` replaces the average over samples by a weighted one: with the nodes and weights of
+a quadrature, or an enumeration with its probabilities under q, the result is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+
+class Model(Protocol):
+    """A latent-variable model: a prior p(z) and a likelihood p(x|z)."""
+
+    def prior(self) -> td.Distribution: ...
+
+    def likelihood(self, z: Tensor) -> td.Distribution: ...
+
+
+def log_joint(model: Model, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x, z) = log p(x|z) + log p(z), in nats.
+
+    Args:
+        model: prior and likelihood.
+        x: observed, `(B, *event)`.
+        z: latent, `(S, B, *latent event)` or `(S, 1, *latent event)`.
+
+    Returns:
+        `(S, B)`.
+    """
+    return model.likelihood(z).log_prob(x) + model.prior().log_prob(z)
+
+
+def log_weights(model: Model, q: td.Distribution, x: Tensor, z: Tensor) -> Tensor:
+    """log w = log p(x|z) + log p(z) − log q(z|x), the material of every bound.
+
+    Equation: eq-log-weight
+
+    Where q is the exact posterior, log w = log p(x) for every z.
+
+    Args:
+        model: prior and likelihood.
+        q: the guide's distribution for these x, batch shape `(B,)`.
+        x: observed, `(B, *event)`.
+        z: latent, `(S, B, *latent event)`.
+
+    Returns:
+        `(S, B)`, in nats.
+    """
+    return log_joint(model, x, z) - q.log_prob(z)
+
+
+def elbo(log_w: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The evidence lower bound, ELBO = E_q[log w].
+
+    Equation: eq-elbo
+
+    Args:
+        log_w: log-weights of samples from q, `(S, B)`.
+        weights: optional `(S,)` or `(S, B)`, summing to one over S.
+
+    Returns:
+        `(B,)`: a lower bound on log p(x) in expectation; nats; one per datum.
+
+    Example:
+        >>> elbo(torch.tensor([[-1.0], [-3.0]]))
+        tensor([-2.])
+    """
+    return _average(log_w, weights)
+
+
+def elbo_from_kl(log_lik: Tensor, kl: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The ELBO with its KL term in closed form, E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)).
+
+    Equation: eq-elbo-reconstruction
+
+    Args:
+        log_lik: log p(x|z_s), `(S, B)`.
+        kl: KL(q(z|x) ‖ p(z)), `(B,)`.
+        weights: as for `elbo`.
+
+    Returns:
+        `(B,)`: a lower bound on log p(x) in expectation; nats; one per datum.
+    """
+    if kl.shape != log_lik.shape[1:]:
+        raise ValueError(
+            f"kl: expected shape {tuple(log_lik.shape[1:])}, one per datum as in log_lik, "
+            f"got {tuple(kl.shape)}"
+        )
+    return _average(log_lik, weights) - kl
+
+
+def importance_weighted(log_w: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The importance-weighted bound, log (1/S) Σ_s w_s.
+
+    Equation: eq-importance-weighted
+
+    A lower bound in expectation for every S, the ELBO at S = 1, and consistent: it tends to
+    log p(x) as S grows where the weights have a finite mean. With `weights` it is the log
+    of an exact expectation of w, that is log p(x) itself.
+
+    Args:
+        log_w: log-weights of samples from q, `(S, B)`.
+        weights: as for `elbo`.
+
+    Returns:
+        `(B,)`: a lower bound on log p(x) in expectation; nats; one per datum.
+
+    References: burda2016, eq. 8.
+    """
+    _two_axes(log_w)
+    if weights is None:
+        return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+    return torch.logsumexp(log_w + _column(log_w, weights).log(), 0)
+
+
+def _average(values: Tensor, weights: Tensor | None) -> Tensor:
+    _two_axes(values)
+    if weights is None:
+        return values.mean(0)
+    return (_column(values, weights) * values).sum(0)
+
+
+def _column(values: Tensor, weights: Tensor) -> Tensor:
+    if weights.shape not in (values.shape[:1], values.shape):
+        raise ValueError(
+            f"weights: expected shape {tuple(values.shape[:1])} or {tuple(values.shape)}, "
+            f"got {tuple(weights.shape)}"
+        )
+    weights = weights if weights.dim() == 2 else weights.unsqueeze(1)
+    return weights.to(values)
+
+
+def _two_axes(log_w: Tensor) -> None:
+    if log_w.dim() != 2 or len(log_w) == 0:
+        raise ValueError(
+            "log_w: expected two axes (S samples, B data) with at least one sample, "
+            f"got shape {tuple(log_w.shape)}"
+        )

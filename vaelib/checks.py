@@ -1,0 +1,186 @@
+"""What must hold before a training starts, and what went wrong in a step that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch import distributions as td
+
+from vaelib import noise
+from vaelib.bounds import Model, log_weights
+
+Guide = Callable[[Tensor], td.Distribution]
+Bound = Callable[[Tensor], Tensor]
+
+
+def whole(**values: tuple[int, int]) -> None:
+    """Each argument, given as name = (value, least), is a whole number of at least that."""
+    for name, (value, least) in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(
+                f"{name}: expected a whole number of at least {least}, got {value!r}"
+            )
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device of this name, "auto" being CUDA where there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.ones(1, device=device).item()
+        return torch.device(device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            'device: expected "auto", "cpu", "cuda" or another device of this machine, '
+            f"got {str(device)!r}"
+        ) from error
+
+
+def finite_rows(data: Tensor, dtype: torch.dtype) -> Tensor:
+    """The data, `(N, *event)` with N ≥ 1, in this dtype; every number in it is finite."""
+    if not isinstance(data, Tensor):
+        raise TypeError(f"data: expected a tensor, got {type(data).__name__}")
+    if data.dim() == 0 or data.numel() == 0:
+        raise ValueError(
+            f"data: expected shape (N, *event) with N ≥ 1, got {tuple(data.shape)}"
+        )
+    data = data.detach().to(dtype)
+    bad = ~data.isfinite().reshape(len(data), -1).all(1)
+    if bad.any():
+        raise ValueError(
+            f"data: expected finite numbers that fit {dtype}; not so in {_rows(bad)}"
+        )
+    return data
+
+
+def fit(
+    model: Model, guide: Guide, bound: Bound, data: Tensor, size: int, samples: int
+) -> None:
+    """Model, guide, bound and data go together; tried out on the first rows."""
+    for name in ("prior", "likelihood"):
+        if not callable(getattr(model, name, None)):
+            raise TypeError(f"model: expected a method `{name}`, got {model!r}")
+    for name, part in (("guide", guide), ("bound", bound)):
+        if not callable(part):
+            raise TypeError(f"{name}: expected a callable, got {type(part).__name__}")
+    x, generator = data[:size], noise.stream(0, device=data.device)
+    with _without_validation():  # finite values are each step's own check
+        prior = model.prior()
+        likelihood = model.likelihood(noise.sample(prior, 1, generator).unsqueeze(1))
+        _same("data: rows", x.shape[1:], likelihood.event_shape, "of the likelihood")
+        _in_support(data, likelihood.support)
+        try:
+            q = guide(x)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ValueError(
+                f"guide: expected it to take data of shape {tuple(x.shape)}: {error}"
+            ) from error
+        if not isinstance(q, td.Distribution) or not q.has_rsample:
+            raise TypeError(
+                f"guide: expected a reparameterisable distribution q(z|x), got {q!r}"
+            )
+        _same("guide: q's batch", q.batch_shape, x.shape[:1], "one for each datum")
+        _same("guide: q's events", q.event_shape, prior.event_shape, "of the prior")
+        z = noise.sample(q, samples, generator)
+        values = bound(log_weights(model, q, x, z))
+    if not isinstance(values, Tensor):
+        raise TypeError(f"bound: expected it to return a tensor, got {values!r}")
+    _same("bound: values", values.shape, x.shape[:1], "one for each datum")
+    if not values.requires_grad:
+        raise ValueError("bound: expected it to depend on a parameter to train")
+
+
+def culprit(
+    model: Model,
+    guide: Guide,
+    bound: Bound,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    parameters: dict[str, Tensor],
+    rows: Tensor,
+) -> str | None:
+    """The first quantity in a step that is not finite, in words, or None."""
+    for name, parameter in parameters.items():
+        if not parameter.isfinite().all():
+            return f"the parameter {name} is not finite"
+    with torch.no_grad(), _without_validation():
+        try:
+            for name, value in _quantities(model, guide, bound, x, samples, generator):
+                bad = ~value.isfinite().reshape(len(x), -1).all(1)
+                if bad.any():
+                    return f"{name} is not finite for {_rows(bad, rows)} of the data"
+        except torch.linalg.LinAlgError as error:
+            return f"a matrix has no decomposition: {error}"
+    for name, parameter in parameters.items():
+        if parameter.grad is not None and not parameter.grad.norm().isfinite():
+            return f"the gradient of {name} is not finite"
+    return None
+
+
+def _quantities(
+    model: Model,
+    guide: Guide,
+    bound: Bound,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+) -> Iterator[tuple[str, Tensor]]:
+    """What a step computes, in order: a name, and values with the batch as first axis."""
+    q = guide(x)
+    base = noise.innermost(q)
+    yield "q's loc", base.loc
+    if isinstance(base, td.Normal):
+        yield "q's log scale", base.scale.log()
+    else:
+        yield "q's scale_tril", base.scale_tril
+    z = noise.sample(q, samples, generator)
+    yield "z", z.transpose(0, 1)
+    yield "log p(x|z)", model.likelihood(z).log_prob(x).T
+    yield "log p(z)", model.prior().log_prob(z).T
+    yield "log q(z|x)", q.log_prob(z).T
+    yield "the bound", bound(log_weights(model, q, x, z))
+
+
+def _in_support(data: Tensor, support: td.constraints.Constraint) -> None:
+    while isinstance(support, td.constraints.independent):
+        support = support.base_constraint
+    bad = ~support.check(data).reshape(len(data), -1).all(1)
+    if bad.any():
+        limits = ", ".join(
+            f"{name} {torch.as_tensor(getattr(support, name)).max():g}"
+            for name in ("lower_bound", "upper_bound")
+            if hasattr(support, name)
+        )
+        raise ValueError(
+            "data: expected values in the likelihood's support, "
+            f"{type(support).__name__.strip('_')}({limits}); not so in {_rows(bad)}"
+        )
+
+
+def _same(what: str, shape: torch.Size, expected: torch.Size, whose: str) -> None:
+    if shape != expected:
+        raise ValueError(
+            f"{what}: expected shape {tuple(expected)}, {whose}, got {tuple(shape)}"
+        )
+
+
+def _rows(bad: Tensor, rows: Tensor | None = None) -> str:
+    index = bad.nonzero().flatten() if rows is None else rows[bad]
+    shown = ", ".join(str(i) for i in index[:5].tolist())
+    more = f" and {len(index) - 5} more" if len(index) > 5 else ""
+    return f"{'row' if len(index) == 1 else 'rows'} {shown}{more}"
+
+
+@contextmanager
+def _without_validation() -> Iterator[None]:
+    """Distributions made in here take any values, so that bad ones can be looked at."""
+    before = td.Distribution._validate_args
+    td.Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        td.Distribution.set_default_validate_args(before)

@@ -1,0 +1,33 @@
+"""Latent-variable models: a prior p(z) and a likelihood p(x|z).
+
+Every model has `prior()` and `likelihood(z)`, both `torch.distributions` objects. The exact
+models add what can usually not be had, `log_evidence(x)` and `posterior(x)`, so that every
+bound can be compared with the quantity it bounds.
+"""
+
+from vaelib.models.deep import (
+    Bernoulli,
+    Binomial,
+    DeepModel,
+    Gaussian,
+    factorised_binomial,
+    mlp,
+    standard_normal,
+)
+from vaelib.models.finite import FiniteModel
+from vaelib.models.linear_gaussian import LinearGaussian
+from vaelib.models.scalar import ScalarModel, ScalarPosterior
+
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "DeepModel",
+    "FiniteModel",
+    "Gaussian",
+    "LinearGaussian",
+    "ScalarModel",
+    "ScalarPosterior",
+    "factorised_binomial",
+    "mlp",
+    "standard_normal",
+]

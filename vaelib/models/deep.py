@@ -1,0 +1,116 @@
+"""Neural decoders, the likelihoods they parametrise, and the standard normal prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch import distributions as td
+
+
+class Bernoulli(nn.Module):
+    """Likelihood of binary x: logits → independent Bernoulli."""
+
+    def forward(self, logits: Tensor) -> td.Independent:
+        return td.Independent(td.Bernoulli(logits=logits), 1)
+
+
+class Binomial(nn.Module):
+    """Likelihood of counts x ∈ {0, …, total_count}: logits → independent binomials."""
+
+    def __init__(self, total_count: int):
+        super().__init__()
+        self.total_count = total_count
+
+    def forward(self, logits: Tensor) -> td.Independent:
+        return td.Independent(td.Binomial(self.total_count, logits=logits), 1)
+
+
+class Gaussian(nn.Module):
+    """Likelihood of real x: means → independent normals with one common scale σ.
+
+    Args:
+        scale: σ > 0, the initial value or, with `learned=False`, the fixed one.
+        learned: whether log σ is a parameter.
+    """
+
+    def __init__(self, scale: float = 1.0, learned: bool = True):
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"scale: expected a positive number, got {scale!r}")
+        self.log_scale = nn.Parameter(
+            torch.tensor(float(scale)).log(), requires_grad=learned
+        )
+
+    def forward(self, mean: Tensor) -> td.Independent:
+        return td.Independent(td.Normal(mean, self.log_scale.exp()), 1)
+
+
+class DeepModel(nn.Module):
+    """z ~ N(0, I) in `latent_dim` dimensions, x|z ~ family(decoder(z)).
+
+    Args:
+        decoder: maps z `(..., D)` to the family's parameters `(..., P)`.
+        family: `Bernoulli()`, `Binomial(total_count)`, `Gaussian()`, or any callable from
+            those parameters to a distribution over x with event shape (P,).
+        latent_dim: D ≥ 1.
+    """
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        family: Callable[[Tensor], td.Distribution],
+        latent_dim: int,
+    ):
+        super().__init__()
+        self.decoder = decoder
+        self.family = family
+        self.latent_dim = latent_dim
+        self.register_buffer("_zero", torch.zeros(()), persistent=False)
+
+    def prior(self) -> td.Independent:
+        """p(z) = N(0, I), event shape (D,)."""
+        return standard_normal(self.latent_dim, self._zero)
+
+    def likelihood(self, z: Tensor) -> td.Distribution:
+        """p(x|z), batch shape of z without its last axis."""
+        return self.family(self.decoder(z))
+
+
+def standard_normal(dim: int, like: Tensor) -> td.Independent:
+    """N(0, I) in `dim` dimensions, with the dtype and device of `like`."""
+    zeros = like.new_zeros(dim)
+    return td.Independent(td.Normal(zeros, torch.ones_like(zeros)), 1)
+
+
+def mlp(*sizes: int, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
+    """A multilayer perceptron of these widths, with no activation after the last layer."""
+    layers: list[nn.Module] = []
+    for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        if i:
+            layers.append(activation())
+        layers.append(nn.Linear(n_in, n_out))
+    return nn.Sequential(*layers)
+
+
+def factorised_binomial(
+    x: Tensor, total_count: int, pseudo_count: float = 0.5
+) -> td.Independent:
+    """The best density without cross-dimension terms for counts x, in closed form.
+
+    Each pixel has its own binomial with p = (Σ x + a) / (N·total_count + 2a). With a = 0
+    this is the maximum-likelihood factorised density; a > 0 keeps a pixel that is constant
+    in the data from forbidding every other value.
+
+    Args:
+        x: counts, `(N, P)`.
+        total_count: the largest count.
+        pseudo_count: a ≥ 0.
+
+    Returns:
+        A distribution with event shape (P,).
+    """
+    total = len(x) * total_count
+    probs = (x.sum(0) + pseudo_count) / (total + 2 * pseudo_count)
+    return td.Independent(td.Binomial(total_count, probs=probs), 1)

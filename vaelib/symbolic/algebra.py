@@ -1,0 +1,135 @@
+"""Symbols, expectations and the two decisions everything rests on: is it zero, at a point?
+
+`is_zero` decides by a normal form: logarithms are expanded over the factors of their
+arguments and then treated as unknowns, so that what is left is a rational function, and a
+rational function is zero if and only if its expanded numerator is. `evaluate` gives the
+value at a point to a stated precision, which is what refutes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from fractions import Fraction
+
+import sympy as sp
+
+DIGITS = 40  # of precision in a numerical evaluation
+NONZERO = sp.Float("1e-25", DIGITS)  # far above the rounding of 40 digits
+
+
+def positive(names: str) -> list[sp.Symbol]:
+    """Positive symbols, named as for `sympy.symbols` but always in a list."""
+    return list(sp.symbols(names, positive=True, seq=True))
+
+
+def real(names: str) -> list[sp.Symbol]:
+    """Real symbols, named as for `sympy.symbols` but always in a list."""
+    return list(sp.symbols(names, real=True, seq=True))
+
+
+def probabilities(name: str, n: int) -> list[sp.Expr]:
+    """Symbolic probabilities of n states, all positive: a_i / Σ a for free positive a."""
+    weights = positive(f"{name}1:{n + 1}")
+    return [w / sum(weights) for w in weights]
+
+
+def mean(probs: Sequence[sp.Expr], values: Sequence[sp.Expr]) -> sp.Expr:
+    """E[value] = Σ p_i value_i over a finite support."""
+    return sum(p * v for p, v in zip(probs, values, strict=True))
+
+
+def entropy(probs: Sequence[sp.Expr]) -> sp.Expr:
+    """H[p] = −Σ p log p."""
+    return -mean(probs, [sp.log(p) for p in probs])
+
+
+def kl(q: Sequence[sp.Expr], p: Sequence[sp.Expr]) -> sp.Expr:
+    """KL(q‖p) = Σ q (log q − log p)."""
+    return mean(q, [sp.log(a) - sp.log(b) for a, b in zip(q, p, strict=True)])
+
+
+def log_normal(x: sp.Expr, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
+    """log N(x; loc, scale²)."""
+    return -((x - loc) ** 2) / (2 * scale**2) - sp.log(scale) - sp.log(2 * sp.pi) / 2
+
+
+def normal_mean(f: sp.Expr, z: sp.Symbol, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
+    """E[f(z)] for z ~ N(loc, scale²) and f a polynomial in z, by the moments of ε.
+
+    E[ε^k] is (k − 1)!! for even k and zero for odd k; the ledger proves the moments it
+    uses by integration (`normal-moments`).
+    """
+    eps = sp.Dummy("eps", real=True)
+    poly = sp.Poly(sp.expand(f.subs(z, loc + scale * eps)), eps)
+    return sum(
+        coefficient * (sp.factorial2(k - 1) if k else 1)
+        for (k,), coefficient in poly.terms()
+        if k % 2 == 0
+    )
+
+
+class Joint:
+    """A joint distribution of a latent with K and an observation with X states.
+
+    `table[z][x]` are symbolic probabilities; the rest follows by summation and division.
+    """
+
+    def __init__(self, latent: int, observed: int, name: str = "c"):
+        flat = probabilities(name, latent * observed)
+        self.table = [flat[i * observed : (i + 1) * observed] for i in range(latent)]
+        self.prior = [sp.cancel(sum(row)) for row in self.table]
+        self.evidence = [sp.cancel(sum(col)) for col in zip(*self.table, strict=True)]
+
+    def joint(self, x: int) -> list[sp.Expr]:
+        """p(x, z) for each z."""
+        return [row[x] for row in self.table]
+
+    def likelihood(self, x: int) -> list[sp.Expr]:
+        """p(x|z) for each z."""
+        return [
+            sp.cancel(row[x] / p) for row, p in zip(self.table, self.prior, strict=True)
+        ]
+
+    def posterior(self, x: int) -> list[sp.Expr]:
+        """p(z|x) for each z, by Bayes' rule."""
+        return [sp.cancel(row[x] / self.evidence[x]) for row in self.table]
+
+
+def is_zero(expression: sp.Expr) -> bool:
+    """True if the expression is identically zero; False if that could not be shown."""
+    expression = _expand_logs(sp.sympify(expression))
+    unknowns = {a: sp.Dummy() for a in expression.atoms(sp.log)}
+    numerator = sp.numer(sp.together(expression.xreplace(unknowns)))
+    if sp.expand(numerator) == 0:
+        return True
+    return sp.simplify(expression) == 0
+
+
+def _expand_logs(expression: sp.Expr) -> sp.Expr:
+    logs = {a: _log(a.args[0]) for a in expression.atoms(sp.log)}
+    return expression.xreplace(logs)
+
+
+def _log(argument: sp.Expr) -> sp.Expr:
+    return sp.expand_log(sp.log(sp.factor(sp.together(argument))))
+
+
+Domain = dict[sp.Symbol, tuple[Fraction | int, Fraction | int]]
+
+
+def random_point(
+    symbols: set[sp.Symbol], rng: random.Random, domain: Domain
+) -> dict[sp.Symbol, sp.Rational]:
+    """Random rational values: in `domain` where given, else in (0, 3) or (−2, 2)."""
+    point = {}
+    for symbol in sorted(symbols, key=str):
+        low, high = domain.get(symbol, (0, 3) if symbol.is_positive else (-2, 2))
+        fraction = sp.Rational(rng.randint(1, 999), 1000)
+        point[symbol] = low + (high - low) * fraction
+    return point
+
+
+def evaluate(expression: sp.Expr, point: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """The value of the expression at the point, to `DIGITS` digits."""
+    return sp.sympify(expression).subs(point).doit().evalf(DIGITS)

@@ -1,0 +1,9 @@
+"""Identities of the chapter."""
+
+from __future__ import annotations
+
+from vaelib.symbolic.ledger import Identity
+
+DEFINITIONS: dict[str, str] = {}
+
+IDENTITIES: list[Identity] = []

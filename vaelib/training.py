@@ -1,0 +1,260 @@
+"""Training a model and its guide: one function, one record.
+
+The only module that knows of optimisers, devices and progress, and the only place where a
+bound becomes a loss.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch import distributions as td
+from tqdm import tqdm
+
+from vaelib import checkpoint as checkpoints
+from vaelib import checks, noise
+from vaelib.bounds import Model, log_weights
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training did. What it trained is in the model and the guide.
+
+    Attributes:
+        steps: how many steps were done at the end of each report interval.
+        bounds: the mean of the bound over the data and steps of each interval, in nats per
+            datum; an estimate of a lower bound, so higher is better.
+        device: where the training ran, and where the model and the guide are now.
+        seconds: the time this call took.
+    """
+
+    steps: tuple[int, ...]
+    bounds: tuple[float, ...]
+    device: str
+    seconds: float = field(compare=False)
+
+
+@torch.enable_grad()
+def train(
+    model: Model,
+    guide: Callable[[Tensor], td.Distribution],
+    bound: Callable[[Tensor], Tensor],
+    data: Tensor,
+    *,
+    steps: int,
+    batch_size: int | None = None,
+    lr: float = 1e-3,
+    samples: int = 1,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 1000,
+    report_every: int = 100,
+    progress: bool | None = None,
+) -> Run:
+    """Maximise a bound, averaged over data, in the parameters of model and guide, by Adam.
+
+    A step takes a batch x, draws z_s ~ q(z|x) by the reparameterization trick, and follows
+    the gradient of the mean of `bound(log_w)` over the batch, log_w of shape (S, B).
+
+    Batch order and noise are functions of the seed and the step, and of nothing else. The
+    global generators of torch are neither used nor changed; and a run that was killed and
+    resumed ends bit for bit where an uninterrupted one does, on the same kind of machine
+    and with as many threads. (The number of threads is the caller's choice; for a small
+    model on a busy CPU, `torch.set_num_threads(1)` is the quickest.)
+
+    Requires: q is reparameterisable; the model and the guide draw no random numbers of
+    their own (no dropout). Parameters are found in the model and the guide, in the object
+    of a bound method such as `model.posterior`, and in modules that these hold.
+
+    Args:
+        model: prior p(z) and likelihood p(x|z).
+        guide: maps x `(B, *event)` to q(z|x), batch shape (B,).
+        bound: maps log-weights `(S, B)` to a value per datum `(B,)`, as `bounds.elbo`.
+        data: `(N, *event)`, finite, in the support of the likelihood. It is cast to the
+            parameters' dtype and moved to the device once.
+        steps: how many steps the run has in all, those before a checkpoint included.
+        batch_size: B ≤ N; None takes all data, in order, at every step. Each epoch is a
+            fresh permutation of the data, and its last N mod B rows are left out, so that
+            every step averages over equally many data.
+        lr: Adam's step size.
+        samples: S ≥ 1, how many z per datum.
+        seed: names the batch order and the noise.
+        device: "auto" is CUDA where there is one, else the CPU. Each kind of device has
+            noise of its own, so results differ between them.
+        checkpoint: a file to resume from if it exists, and to write to.
+        checkpoint_every: steps between writes; the last step is always written.
+        report_every: steps in a report interval.
+        progress: whether to show a bar, on stderr. None shows it to a human at a terminal
+            or a notebook, and not where a program executes the notebook.
+
+    Returns:
+        The record of the run; `model` and `guide` are changed in place.
+
+    Raises:
+        ValueError, TypeError: an argument is not as described, or the checkpoint is damaged
+            or from another run; no parameter and no file is changed.
+        FloatingPointError: a bound or a gradient is not finite. Names the step and the
+            first such quantity; the parameters are those before the step.
+    """
+    start = time.perf_counter()
+    checks.whole(
+        steps=(steps, 0),
+        batch_size=(1 if batch_size is None else batch_size, 1),
+        samples=(samples, 1),
+        checkpoint_every=(checkpoint_every, 1),
+        report_every=(report_every, 1),
+    )
+    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
+        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    noise.stream(seed)
+    place = checks.usable_device(device)
+    parts = nn.ModuleDict({"model": _module(model), "guide": _module(guide)})
+    parameters = {k: p for k, p in parts.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError("model, guide: expected a parameter to train, found none")
+    data = checks.finite_rows(data, next(iter(parameters.values())).dtype)
+    size = len(data) if batch_size is None else batch_size
+    if size > len(data):
+        raise ValueError(
+            f"batch_size: expected at most the {len(data)} rows of data, got {size}"
+        )
+    path, configuration, saved = None, {}, None
+    if checkpoint is not None:
+        path = Path(checkpoint)
+        configuration = {
+            "seed": seed,
+            "batch_size": size,
+            "lr": float(lr),
+            "samples": samples,
+            "report_every": report_every,
+            "bound": getattr(bound, "__qualname__", type(bound).__qualname__),
+            "data": checkpoints.digest(data),
+            "parameters": checkpoints.layout(parts),
+        }
+        saved = checkpoints.read(path, configuration)
+        if saved is not None and saved["done"] > steps:
+            raise ValueError(
+                f"steps: expected at least the {saved['done']} already done in {path}, "
+                f"got {steps}"
+            )
+    parts.to(place)
+    data = data.to(place)
+    checks.fit(model, guide, bound, data, size, samples)
+
+    optimizer = torch.optim.Adam(parameters.values(), lr=lr, fused=True)
+    done, reports = 0, []
+    total = torch.zeros((), dtype=torch.float64, device=place)  # of the open interval
+    if saved is not None:
+        optimizer.load_state_dict(saved["optimizer"])
+        parts.load_state_dict(saved["parts"])
+        done, reports = saved["done"], saved["reports"]
+        total += saved["total"]
+
+    with _bar(progress, done, steps) as bar:
+        for step, rows in _batches(done, steps, len(data), size, seed, place):
+            x = data if size == len(data) else data.index_select(0, rows)
+            batch = (model, guide, bound, x, samples)
+            optimizer.zero_grad()
+            cause = None
+            try:
+                value = _ascend(*batch, noise.stream(seed, "noise", step, device=place))
+                gradients = [p.grad for p in parameters.values() if p.grad is not None]
+                finite = (value + nn.utils.get_total_norm(gradients)).isfinite().item()
+            except (ValueError, torch.linalg.LinAlgError) as error:
+                cause, finite = error, False  # as torch's own validation of arguments
+            if not finite:
+                generator = noise.stream(seed, "noise", step, device=place)
+                what = checks.culprit(*batch, generator, parameters, rows)
+                if what is None and cause is not None:
+                    raise cause
+                raise FloatingPointError(
+                    f"step {step}: {what or 'the norm of the gradient is not finite'}; "
+                    f"the parameters are those after {step} steps"
+                ) from cause
+            optimizer.step()
+            done = step + 1
+            total += value
+            if done % report_every == 0:
+                reports.append((done, total.item() / report_every))
+                total.zero_()
+                bar.set_postfix_str(f"bound {reports[-1][1]:.2f} nats", refresh=False)
+            if path is not None and (done % checkpoint_every == 0 or done == steps):
+                state = {
+                    "done": done,
+                    "reports": reports,
+                    "total": total.item(),
+                    "parts": parts.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                }
+                checkpoints.write(path, configuration, state)
+            bar.update()
+    optimizer.zero_grad()
+    if done % report_every:
+        reports = [*reports, (done, total.item() / (done % report_every))]
+    return Run(
+        steps=tuple(at for at, _ in reports),
+        bounds=tuple(mean for _, mean in reports),
+        device=str(place),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _ascend(
+    model: Model,
+    guide: Callable[[Tensor], td.Distribution],
+    bound: Callable[[Tensor], Tensor],
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """The mean bound over a batch; its gradient, negated, is added to the parameters'."""
+    q = guide(x)
+    z = noise.push(q, noise.draw(q, samples, generator))
+    value = bound(log_weights(model, q, x, z)).mean()
+    loss = -value
+    loss.backward()
+    return value.detach()
+
+
+def _batches(
+    first: int, stop: int, n: int, size: int, seed: int, device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Each step from `first` to `stop` with its rows of the data."""
+    per_epoch = n // size
+    rows = torch.arange(n, device=device)
+    for step in range(first, stop):
+        epoch, place = divmod(step, per_epoch)
+        if size < n and (place == 0 or step == first):
+            rows = noise.permutation(n, noise.stream(seed, "order", epoch)).to(device)
+        yield step, rows[place * size : (place + 1) * size]
+
+
+def _module(part: object) -> nn.Module:
+    """The module that holds the parameters of a model or a guide, empty if none does."""
+    owner = getattr(part, "__self__", part)
+    if isinstance(owner, nn.Module):
+        return owner
+    held = getattr(owner, "__dict__", {})
+    return nn.ModuleDict({k: v for k, v in held.items() if isinstance(v, nn.Module)})
+
+
+def _bar(progress: bool | None, done: int, steps: int) -> tqdm:
+    """A bar on stderr; by default only where a human can see it.
+
+    A notebook's front end lets the kernel ask its user for input; a program that executes
+    the notebook (nbclient, nbval, Jupyter Book) does not.
+    """
+    if progress is None:
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        kernel = getattr(shell, "kernel", None)
+        progress = sys.stderr.isatty() or getattr(kernel, "_allow_stdin", False)
+    return tqdm(total=steps, initial=done, unit="step", disable=not progress)
