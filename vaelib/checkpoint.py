@@ -1,4 +1,4 @@
-"""Training state on disk: written whole or not at all, and checked before it is used."""
+"""Training state on disk: written whole or not at all, and checked before use."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FORMAT, VERSION = "vaelib training checkpoint", 1
 def write(path: Path, configuration: dict[str, Any], state: dict[str, Any]) -> None:
     """Put this state at `path` in one indivisible move.
 
-    The bytes go to a file beside it, `path` + ".tmp", and reach the disk before that file
-    takes the place of the old one. So, killed at whatever moment, `path` is the old state
-    or the new one, whole. A ".tmp" file left behind is overwritten by the next write.
+    The bytes go to a file beside it, `path` + ".tmp", and reach the disk before that
+    file takes the place of the old one. So, killed at whatever moment, `path` is the
+    old state or the new one, whole. A ".tmp" file left behind is overwritten next time.
 
     Args:
         path: a file; its folder exists.
@@ -62,7 +62,9 @@ def read(path: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
             another configuration; or it could not be written later.
     """
     if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ValueError(f"checkpoint: expected a file in a writable folder, got {path}")
+        raise ValueError(
+            f"checkpoint: expected a file in a folder to write to, got {path}"
+        )
     if not path.exists():
         return None
     expected = f"expected a file that vaelib.training.train wrote, of version {VERSION}"
@@ -96,7 +98,7 @@ def digest(data: Tensor) -> str:
 
 
 def layout(parts: nn.Module) -> list[str]:
-    """Name, shape and dtype of each tensor in a module's state, and if it is trained."""
+    """Name, shape and dtype of each tensor in a module, and whether it is trained."""
     return [
         f"{name} {tuple(value.shape)} {value.dtype}{' trained' * value.requires_grad}"
         for name, value in parts.state_dict(keep_vars=True).items()

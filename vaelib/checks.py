@@ -1,4 +1,4 @@
-"""What must hold before a training starts, and what went wrong in a step that failed."""
+"""What must hold before training starts, and what went wrong in a step that failed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributions as td
 
 from vaelib import noise
@@ -17,12 +17,32 @@ Bound = Callable[[Tensor], Tensor]
 
 
 def whole(**values: tuple[int, int]) -> None:
-    """Each argument, given as name = (value, least), is a whole number of at least that."""
+    """Each argument, name = (value, least), is a whole number of at least that."""
     for name, (value, least) in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(
                 f"{name}: expected a whole number of at least {least}, got {value!r}"
             )
+
+
+def module(part: object) -> nn.Module:
+    """The module that holds the parameters of a model or guide; empty if none does."""
+    owner = getattr(part, "__self__", part)
+    if isinstance(owner, nn.Module):
+        return owner
+    held = getattr(owner, "__dict__", {})
+    return nn.ModuleDict({k: v for k, v in held.items() if isinstance(v, nn.Module)})
+
+
+def trainable(parts: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters to train, by name, each once; there is one, and all are finite."""
+    parameters = {k: p for k, p in parts.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError("model, guide: expected a parameter to train, found none")
+    for name, parameter in parameters.items():
+        if not parameter.isfinite().all():
+            raise ValueError(f"{name}: expected finite values to start from")
+    return parameters
 
 
 def usable_device(device: str | torch.device) -> torch.device:
@@ -40,7 +60,7 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 
 def finite_rows(data: Tensor, dtype: torch.dtype) -> Tensor:
-    """The data, `(N, *event)` with N ≥ 1, in this dtype; every number in it is finite."""
+    """The data, `(N, *event)` with N ≥ 1, in this dtype; every number is finite."""
     if not isinstance(data, Tensor):
         raise TypeError(f"data: expected a tensor, got {type(data).__name__}")
     if data.dim() == 0 or data.numel() == 0:
@@ -129,7 +149,7 @@ def _quantities(
     samples: int,
     generator: torch.Generator,
 ) -> Iterator[tuple[str, Tensor]]:
-    """What a step computes, in order: a name, and values with the batch as first axis."""
+    """What a step computes, in order: a name, and values with the batch axis first."""
     q = guide(x)
     base = noise.innermost(q)
     yield "q's loc", base.loc

@@ -1,7 +1,7 @@
 """Training a model and its guide: one function, one record.
 
-The only module that knows of optimisers, devices and progress, and the only place where a
-bound becomes a loss.
+The only module that knows of optimisers and progress, and the only place where a bound
+becomes a loss.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Run:
 
     Attributes:
         steps: how many steps were done at the end of each report interval.
-        bounds: the mean of the bound over the data and steps of each interval, in nats per
-            datum; an estimate of a lower bound, so higher is better.
+        bounds: the mean of the bound over the data and steps of each interval, in nats
+            per datum; higher is better.
         device: where the training ran, and where the model and the guide are now.
         seconds: the time this call took.
     """
@@ -60,20 +60,20 @@ def train(
     report_every: int = 100,
     progress: bool | None = None,
 ) -> Run:
-    """Maximise a bound, averaged over data, in the parameters of model and guide, by Adam.
+    """Maximise a bound, averaged over data, in the parameters of model and guide.
 
-    A step takes a batch x, draws z_s ~ q(z|x) by the reparameterization trick, and follows
-    the gradient of the mean of `bound(log_w)` over the batch, log_w of shape (S, B).
+    A step takes a batch x, draws z_s ~ q(z|x) by the reparameterization trick, and lets
+    Adam follow the gradient of the batch mean of `bound(log_w)`, log_w of shape (S, B).
 
-    Batch order and noise are functions of the seed and the step, and of nothing else. The
-    global generators of torch are neither used nor changed; and a run that was killed and
-    resumed ends bit for bit where an uninterrupted one does, on the same kind of machine
-    and with as many threads. (The number of threads is the caller's choice; for a small
+    Batch order and noise are functions of the seed and the step, and of nothing else.
+    The global generators of torch are neither used nor changed; and a run that was
+    killed and resumed ends bit for bit where an uninterrupted one does, on the same
+    kind of machine with as many threads. (How many is the caller's choice; for a small
     model on a busy CPU, `torch.set_num_threads(1)` is the quickest.)
 
     Requires: q is reparameterisable; the model and the guide draw no random numbers of
-    their own (no dropout). Parameters are found in the model and the guide, in the object
-    of a bound method such as `model.posterior`, and in modules that these hold.
+    their own (no dropout). Parameters are found in the model and the guide, in the
+    object of a method such as `model.posterior`, and in modules that these hold.
 
     Args:
         model: prior p(z) and likelihood p(x|z).
@@ -83,8 +83,8 @@ def train(
             parameters' dtype and moved to the device once.
         steps: how many steps the run has in all, those before a checkpoint included.
         batch_size: B ≤ N; None takes all data, in order, at every step. Each epoch is a
-            fresh permutation of the data, and its last N mod B rows are left out, so that
-            every step averages over equally many data.
+            fresh permutation of the data, and its last N mod B rows are left out, so
+            that every step averages over equally many data.
         lr: Adam's step size.
         samples: S ≥ 1, how many z per datum.
         seed: names the batch order and the noise.
@@ -93,15 +93,15 @@ def train(
         checkpoint: a file to resume from if it exists, and to write to.
         checkpoint_every: steps between writes; the last step is always written.
         report_every: steps in a report interval.
-        progress: whether to show a bar, on stderr. None shows it to a human at a terminal
-            or a notebook, and not where a program executes the notebook.
+        progress: whether to show a bar, on stderr. None shows it to a human at a
+            terminal or a notebook, and not where a program executes the notebook.
 
     Returns:
         The record of the run; `model` and `guide` are changed in place.
 
     Raises:
-        ValueError, TypeError: an argument is not as described, or the checkpoint is damaged
-            or from another run; no parameter and no file is changed.
+        ValueError, TypeError: an argument is not as described, or the checkpoint is
+            damaged or from another run; no parameter and no file is changed.
         FloatingPointError: a bound or a gradient is not finite. Names the step and the
             first such quantity; the parameters are those before the step.
     """
@@ -117,10 +117,9 @@ def train(
         raise ValueError(f"lr: expected a positive number, got {lr!r}")
     noise.stream(seed)
     place = checks.usable_device(device)
-    parts = nn.ModuleDict({"model": _module(model), "guide": _module(guide)})
-    parameters = {k: p for k, p in parts.named_parameters() if p.requires_grad}
-    if not parameters:
-        raise ValueError("model, guide: expected a parameter to train, found none")
+    owners = {"model": checks.module(model), "guide": checks.module(guide)}
+    parts = nn.ModuleDict(owners)
+    parameters = checks.trainable(parts)
     data = checks.finite_rows(data, next(iter(parameters.values())).dtype)
     size = len(data) if batch_size is None else batch_size
     if size > len(data):
@@ -216,7 +215,7 @@ def _ascend(
     samples: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """The mean bound over a batch; its gradient, negated, is added to the parameters'."""
+    """The mean bound over a batch; leaves its gradient, negated, in the parameters."""
     q = guide(x)
     z = noise.push(q, noise.draw(q, samples, generator))
     value = bound(log_weights(model, q, x, z)).mean()
@@ -238,20 +237,11 @@ def _batches(
         yield step, rows[place * size : (place + 1) * size]
 
 
-def _module(part: object) -> nn.Module:
-    """The module that holds the parameters of a model or a guide, empty if none does."""
-    owner = getattr(part, "__self__", part)
-    if isinstance(owner, nn.Module):
-        return owner
-    held = getattr(owner, "__dict__", {})
-    return nn.ModuleDict({k: v for k, v in held.items() if isinstance(v, nn.Module)})
-
-
 def _bar(progress: bool | None, done: int, steps: int) -> tqdm:
     """A bar on stderr; by default only where a human can see it.
 
-    A notebook's front end lets the kernel ask its user for input; a program that executes
-    the notebook (nbclient, nbval, Jupyter Book) does not.
+    A notebook's front end lets the kernel ask its user for input; a program that
+    executes the notebook (nbclient, nbval, Jupyter Book) does not.
     """
     if progress is None:
         shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
