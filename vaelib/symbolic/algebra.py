@@ -54,19 +54,23 @@ def log_normal(x: sp.Expr, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
     return -((x - loc) ** 2) / (2 * scale**2) - sp.log(scale) - sp.log(2 * sp.pi) / 2
 
 
-def normal_mean(f: sp.Expr, z: sp.Symbol, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
-    """E[f(z)] for z ~ N(loc, scale²) and f a polynomial in z, by the moments of ε.
+def standard_normal_mean(f: sp.Expr, eps: Sequence[sp.Symbol]) -> sp.Expr:
+    """E[f(ε)] for independent standard normal ε and f a polynomial in them.
 
-    E[ε^k] is (k − 1)!! for even k and zero for odd k; the ledger proves the moments it
-    uses by integration (`normal-moments`).
+    E[ε^k] is (k − 1)!! for even k and zero for odd k; the ledger proves it by integration
+    (`eq-normal-moments`).
     """
+    moment = 0
+    for powers, coefficient in sp.Poly(sp.expand(f), *eps).terms():
+        if not any(k % 2 for k in powers):
+            moment += coefficient * sp.prod([sp.factorial2(k - 1) for k in powers])
+    return moment
+
+
+def normal_mean(f: sp.Expr, z: sp.Symbol, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
+    """E[f(z)] for z ~ N(loc, scale²) and f a polynomial in z, with z = loc + scale ε."""
     eps = sp.Dummy("eps", real=True)
-    poly = sp.Poly(sp.expand(f.subs(z, loc + scale * eps)), eps)
-    return sum(
-        coefficient * (sp.factorial2(k - 1) if k else 1)
-        for (k,), coefficient in poly.terms()
-        if k % 2 == 0
-    )
+    return standard_normal_mean(f.subs(z, loc + scale * eps), [eps])
 
 
 class Joint:
