@@ -113,14 +113,14 @@ def _roots(a, b):
     return [Term(2 * v**2, LOG_TANGENT, w / v) for v, w in zip(a, b, strict=True)]
 
 
-def _kl_support(sign=-1, strict=False, outside=False):
+def _kl_support(reverse=False, strict=False, outside=False):
     """KL(q‖p) ≥ −log P for q on the first k of n states, to which p gives the mass P."""
     cases, certificates, points = [], [], []
     for k, n in ((2, 3), (2, 4), (3, 4)):
         q, p = probabilities("q", k), probabilities("p", n)
         mass = sum(p[:k])
-        right = sign * sp.log(1 - mass if outside else mass)
-        cases.append((kl(q, p[:k]), right))
+        left, right = kl(q, p[:k]), -sp.log(1 - mass if outside else mass)
+        cases.append((right, left) if reverse else (left, right))
         certificates.append(_tangents(q, [b / mass for b in p[:k]]))
         points.append({s: 1 for s in cases[-1][0].free_symbols})
     finite = AtLeast(cases, certificates, strict=strict, points=points)
@@ -192,7 +192,7 @@ IDENTITIES: list[Identity] = [
         claim=_kl_support,
         wrong={
             "strictly greater": {"strict": True},
-            "the logarithm without its sign": {"sign": 1, "outside": True},
+            "at most": {"reverse": True},
             "the mass that p puts outside": {"outside": True},
         },
         assumptions="p > 0 wherever q > 0; q may vanish where p does not",
