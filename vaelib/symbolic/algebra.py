@@ -1,21 +1,17 @@
-"""Symbols, expectations and the two decisions everything rests on: is it zero, at a point?
+"""Symbols, expectations, and the decision that every proof rests on: is it zero?
 
 `is_zero` decides by a normal form: logarithms are expanded over the factors of their
-arguments and then treated as unknowns, so that what is left is a rational function, and a
-rational function is zero if and only if its expanded numerator is. `evaluate` gives the
-value at a point to a stated precision, which is what refutes.
+arguments and then treated as unknowns, so that what is left is a rational function, and
+a rational function is zero if and only if its expanded numerator is.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from fractions import Fraction
 
 import sympy as sp
 
-DIGITS = 40  # of precision in a numerical evaluation
-NONZERO = sp.Float("1e-25", DIGITS)  # far above the rounding of 40 digits
+from vaelib.symbolic.points import Domain, differs, is_defined
 
 
 def positive(names: str) -> list[sp.Symbol]:
@@ -57,8 +53,8 @@ def log_normal(x: sp.Expr, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
 def standard_normal_mean(f: sp.Expr, eps: Sequence[sp.Symbol]) -> sp.Expr:
     """E[f(ε)] for independent standard normal ε and f a polynomial in them.
 
-    E[ε^k] is (k − 1)!! for even k and zero for odd k; the ledger proves it by integration
-    (`eq-normal-moments`).
+    E[ε^k] is (k − 1)!! for even k and zero for odd k; the ledger proves it by
+    integration (`eq-normal-moments`).
     """
     moment = 0
     for powers, coefficient in sp.Poly(sp.expand(f), *eps).terms():
@@ -68,7 +64,7 @@ def standard_normal_mean(f: sp.Expr, eps: Sequence[sp.Symbol]) -> sp.Expr:
 
 
 def normal_mean(f: sp.Expr, z: sp.Symbol, loc: sp.Expr, scale: sp.Expr) -> sp.Expr:
-    """E[f(z)] for z ~ N(loc, scale²) and f a polynomial in z, with z = loc + scale ε."""
+    """E[f(z)] for z = loc + scale ε, ε ~ N(0, 1), and f a polynomial in z."""
     eps = sp.Dummy("eps", real=True)
     return standard_normal_mean(f.subs(z, loc + scale * eps), [eps])
 
@@ -100,14 +96,23 @@ class Joint:
         return [sp.cancel(row[x] / self.evidence[x]) for row in self.table]
 
 
-def is_zero(expression: sp.Expr) -> bool:
-    """True if the expression is identically zero; False if that could not be shown."""
+def is_zero(expression: sp.Expr, domain: Domain | None = None) -> bool:
+    """True if the expression is identically zero; False if that could not be shown.
+
+    Rounded numbers prove nothing, so an expression that holds a float is refused. What
+    only `sympy.simplify` reduces to zero must have values, in `domain`, and all zero.
+    """
     expression = _expand_logs(sp.sympify(expression))
+    if expression.has(sp.Float):
+        return False
     unknowns = {a: sp.Dummy() for a in expression.atoms(sp.log)}
     numerator = sp.numer(sp.together(expression.xreplace(unknowns)))
     if sp.expand(numerator) == 0:
         return True
-    return sp.simplify(expression) == 0
+    if sp.simplify(expression) != 0:
+        return False
+    domain = domain or {}
+    return is_defined(expression, domain=domain) and not differs(expression, domain, 10)
 
 
 def _expand_logs(expression: sp.Expr) -> sp.Expr:
@@ -117,23 +122,3 @@ def _expand_logs(expression: sp.Expr) -> sp.Expr:
 
 def _log(argument: sp.Expr) -> sp.Expr:
     return sp.expand_log(sp.log(sp.factor(sp.together(argument))))
-
-
-Domain = dict[sp.Symbol, tuple[Fraction | int, Fraction | int]]
-
-
-def random_point(
-    symbols: set[sp.Symbol], rng: random.Random, domain: Domain
-) -> dict[sp.Symbol, sp.Rational]:
-    """Random rational values: in `domain` where given, else in (0, 3) or (−2, 2)."""
-    point = {}
-    for symbol in sorted(symbols, key=str):
-        low, high = domain.get(symbol, (0, 3) if symbol.is_positive else (-2, 2))
-        fraction = sp.Rational(rng.randint(1, 999), 1000)
-        point[symbol] = low + (high - low) * fraction
-    return point
-
-
-def evaluate(expression: sp.Expr, point: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
-    """The value of the expression at the point, to `DIGITS` digits."""
-    return sp.sympify(expression).subs(point).doit().evalf(DIGITS)

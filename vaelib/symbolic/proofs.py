@@ -7,36 +7,48 @@ success.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 
 import sympy as sp
 
-from vaelib.symbolic.algebra import (
-    NONZERO,
+from vaelib.symbolic.algebra import is_zero
+from vaelib.symbolic.calculus import Extremum, Limit, is_smooth
+from vaelib.symbolic.points import (
     Domain,
-    evaluate,
-    is_zero,
-    random_point,
+    check_admissible,
+    differs,
+    find,
+    is_defined,
+    negative,
+    number,
 )
+from vaelib.symbolic.verdict import Case, Verdict, proved_if
 
-Case = tuple[sp.Expr, sp.Expr]  # left and right side
+__all__ = [
+    "LOG_TANGENT",
+    "SQUARE",
+    "All",
+    "AtLeast",
+    "ConstantInZ",
+    "ConvexMinimum",
+    "Equal",
+    "Extremum",
+    "Limit",
+    "Square",
+    "Term",
+    "Verdict",
+]
+
 Point = dict[sp.Symbol, sp.Expr]
-
-
-class Verdict(Enum):
-    PROVED = "proved"
-    REFUTED = "refuted"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Equal:
     """left = right in every case: the difference is reduced to zero.
 
-    Cases are instances of one statement, such as supports of two, three and four states.
+    Cases are instances of one statement, such as supports of two, three and four
+    states. Both sides must have values, and there must be a case.
     """
 
     cases: Sequence[Case]
@@ -44,15 +56,23 @@ class Equal:
     method = "reduced to zero"
 
     def verdict(self) -> Verdict:
-        differences = [left - right for left, right in self.cases]
-        if any(_differs(d, self.domain) for d in differences):
+        cases = [tuple(map(sp.sympify, case)) for case in self.cases]
+        if any(differs(left - right, self.domain) for left, right in cases):
             return Verdict.REFUTED
-        return _proved_if(all(is_zero(d) for d in differences))
+        return proved_if(
+            bool(cases)
+            and all(is_zero(left - right, self.domain) for left, right in cases)
+            and all(is_defined(*case, domain=self.domain) for case in cases)
+        )
 
 
 @dataclass(frozen=True)
 class ConstantInZ:
-    """f(z) = value for every z: the derivative in z is zero, and f equals it at one z."""
+    """f(z) = value for every z: f′ is zero, and f has the value at one z.
+
+    Only for f made of functions that are smooth wherever they are defined; a step has a
+    derivative of zero too.
+    """
 
     f: sp.Expr
     z: sp.Symbol
@@ -65,10 +85,12 @@ class ConstantInZ:
         return [(self.f, self.value)]
 
     def verdict(self) -> Verdict:
-        if _differs(self.f - self.value, {}):
+        if differs(self.f - self.value, {}, tries=10):
             return Verdict.REFUTED
-        flat = is_zero(sp.diff(self.f, self.z))
-        return _proved_if(flat and is_zero(self.f.subs(self.z, self.at) - self.value))
+        check_admissible({self.z: self.at})
+        meets = is_zero(self.f.subs(self.z, self.at) - self.value)
+        flat = is_smooth(self.f, self.z) and is_zero(sp.diff(self.f, self.z))
+        return proved_if(flat and meets and is_defined(self.f, self.value, domain={}))
 
 
 @dataclass(frozen=True)
@@ -108,13 +130,15 @@ class ConvexMinimum:
         return positive and self.verdict() is Verdict.PROVED
 
     def verdict(self) -> Verdict:
-        if _find(self.f, {}, lambda v: v < -NONZERO):
+        if find(self.f, {self.t: (0, 3)}, negative):
             return Verdict.REFUTED
+        minimum = sp.sympify(self.minimum)
+        if not (minimum.is_positive and is_smooth(self.f, self.t)):
+            return Verdict.UNKNOWN
         first = sp.diff(self.f, self.t)
         second = sp.simplify(sp.diff(first, self.t))
-        touches = is_zero(self.at(self.minimum))
-        flat = is_zero(first.subs(self.t, self.minimum))
-        return _proved_if(touches and flat and bool(second.is_positive))
+        touches, flat = is_zero(self.at(minimum)), is_zero(first.subs(self.t, minimum))
+        return proved_if(touches and flat and bool(second.is_positive))
 
 
 @dataclass(frozen=True)
@@ -137,10 +161,10 @@ SQUARE = Square()
 class AtLeast:
     """left ≥ right (or >) in every case, by a certificate.
 
-    A certificate writes left − right as a sum of terms that are non-negative one by one;
-    the equation is reduced to zero and each term's sign is checked. A point where the
-    relation fails refutes; `points` are tried besides random ones, for the strict relation
-    fails only where the sides are equal.
+    A certificate writes left − right as a sum of terms that are non-negative one by
+    one; the equation is reduced to zero and each term's sign is checked. A point where
+    the relation fails refutes; `points` are tried besides random ones, for the strict
+    relation fails only where the sides are equal. The strict relation is never proved.
     """
 
     cases: Sequence[Case]
@@ -151,14 +175,16 @@ class AtLeast:
     method = "sum of non-negative terms"
 
     def verdict(self) -> Verdict:
-        gaps = [left - right for left, right in self.cases]
+        gaps = [sp.sympify(left) - right for left, right in self.cases]
         if any(self._fails(gap) for gap in gaps):
             return Verdict.REFUTED
         if self.strict or len(self.certificates) != len(gaps):
             return Verdict.UNKNOWN
-        return _proved_if(
-            all(
-                is_zero(gap - sum(t.expression() for t in terms))
+        return proved_if(
+            bool(gaps)
+            and all(
+                is_zero(gap - sum(t.expression() for t in terms), self.domain)
+                and is_defined(gap, domain=self.domain)
                 and all(t.is_nonnegative() for t in terms)
                 for gap, terms in zip(gaps, self.certificates, strict=True)
             )
@@ -166,91 +192,19 @@ class AtLeast:
 
     def _fails(self, gap: sp.Expr) -> bool:
         for point in self.points:
+            check_admissible(point)
             if set(point) >= gap.free_symbols:
-                value = evaluate(gap, point)
-                if value < -NONZERO or (self.strict and is_zero(gap.subs(point))):
+                value = number(gap, point)
+                if value is None:
+                    continue
+                if negative(value) or (self.strict and is_zero(gap.subs(point))):
                     return True
-        return _find(gap, self.domain, lambda value: value < -NONZERO)
-
-
-@dataclass(frozen=True)
-class Extremum:
-    """∫ L(q(z), z) dz with ∫ q = 1 is extremal at q = solution: calculus of variations.
-
-    Three checks: the solution integrates to one by construction (`mass`, an expression for
-    its integral, reduces to one); on it the functional derivative ∂L/∂q is constant in z,
-    as the Lagrange condition ∂L/∂q = λ demands; and the second variation, the integral of
-    ∂²L/∂q² · η², has one sign for every disturbance η, since ∂²L/∂q² has that sign for
-    every positive q. The last makes the functional convex (concave), so that the
-    stationary point is its only minimum (maximum).
-
-    Args:
-        integrand: L, an expression in `q` and in functions of z.
-        q: the symbol that stands for q(z).
-        z: the variable of integration.
-        solution: the claimed extremal function.
-        mass: the integral of the solution.
-        kind: "maximum" or "minimum".
-        instance: concrete functions for the undefined ones, used only to refute.
-    """
-
-    integrand: sp.Expr
-    q: sp.Symbol
-    z: sp.Symbol
-    solution: sp.Expr
-    mass: sp.Expr
-    kind: str
-    instance: dict = field(default_factory=dict)
-    method = "functional derivative and second variation"
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        return [(self.q, self.solution)]
-
-    def verdict(self) -> Verdict:
-        slope = sp.diff(self.integrand, self.q).subs(self.q, self.solution)
-        change = sp.diff(slope, self.z)
-        curvature = sp.simplify(sp.diff(self.integrand, self.q, 2))
-        right, other = curvature.is_positive, curvature.is_negative
-        if self.kind == "maximum":
-            right, other = other, right
-        concrete = change.subs(self.instance).doit()
-        missing = sp.sympify(self.mass).subs(self.instance).doit() - 1
-        if other or _differs(concrete, {}) or _differs(missing, {}):
-            return Verdict.REFUTED
-        return _proved_if(bool(right) and is_zero(change) and is_zero(self.mass - 1))
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The limit of f as t tends to a point is the value (which may be infinite)."""
-
-    f: sp.Expr
-    t: sp.Symbol
-    to: sp.Expr
-    value: sp.Expr
-    side: str = "+"
-    method = "limit"
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        return [(self.f, self.value)]
-
-    def verdict(self) -> Verdict:
-        found = sp.limit(self.f, self.t, self.to, self.side)
-        if found.has(sp.Limit):
-            return Verdict.UNKNOWN
-        if found == self.value or is_zero(found - self.value):
-            return Verdict.PROVED
-        infinite = found.is_infinite or self.value.is_infinite
-        if infinite or _differs(found - self.value, {}):
-            return Verdict.REFUTED
-        return Verdict.UNKNOWN
+        return find(gap, self.domain, negative)
 
 
 @dataclass(frozen=True)
 class All:
-    """Every part holds: proved if all are, refuted if one is."""
+    """Every part holds, and there is one: proved if all are, refuted if one is."""
 
     parts: Sequence
 
@@ -266,23 +220,4 @@ class All:
         verdicts = {part.verdict() for part in self.parts}
         if Verdict.REFUTED in verdicts:
             return Verdict.REFUTED
-        return _proved_if(verdicts == {Verdict.PROVED})
-
-
-def _proved_if(condition: bool) -> Verdict:
-    return Verdict.PROVED if condition else Verdict.UNKNOWN
-
-
-def _differs(difference: sp.Expr, domain: Domain) -> bool:
-    return _find(difference, domain, lambda v: abs(v) > NONZERO, tries=3)
-
-
-def _find(expression: sp.Expr, domain: Domain, bad, tries: int = 40) -> bool:
-    """Whether a random admissible point makes the value bad; seeded, so repeatable."""
-    rng = random.Random(0)
-    symbols = sp.sympify(expression).free_symbols
-    for _ in range(tries):
-        value = evaluate(expression, random_point(symbols, rng, domain))
-        if value.is_number and value.is_real and bad(value):
-            return True
-    return False
+        return proved_if(verdicts == {Verdict.PROVED})

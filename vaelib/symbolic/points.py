@@ -1,0 +1,137 @@
+"""Values at random admissible points: what refutes a claim, and what a proof must survive.
+
+A value counts only where it is a finite number and stays what it is when evaluated with
+more digits. Where an expression is undefined, or lost its digits, nothing follows from it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+
+DIGITS = 40  # of precision in a numerical evaluation
+NONZERO = sp.Float("1e-25", DIGITS)  # far above the rounding of 40 digits
+KNOWN = 20  # bits of a value that must be certain before it counts
+
+Domain = dict[sp.Symbol, tuple[Fraction | int, Fraction | int]]
+
+
+def random_point(
+    symbols: set[sp.Symbol], rng: random.Random, domain: Domain
+) -> dict[sp.Symbol, sp.Rational]:
+    """Random rational values: in `domain` where given, else in (0, 3) or (−2, 2).
+
+    Raises:
+        ValueError: if a symbol's domain holds values that its assumptions exclude.
+    """
+    point = {}
+    for symbol in sorted(symbols, key=str):
+        if symbol in domain:
+            low, high = domain[symbol]
+        elif symbol.is_nonnegative:
+            low, high = 0, 3
+        else:
+            low, high = (-3, 0) if symbol.is_nonpositive else (-2, 2)
+        low, high = sp.Rational(low), sp.Rational(high)
+        if symbol.is_integer:
+            point[symbol] = sp.Integer(rng.randint(sp.ceiling(low) + 1, sp.floor(high)))
+        else:
+            fraction = sp.Rational(rng.randint(1, 999), 1000)
+            point[symbol] = low + (high - low) * fraction
+    check_admissible(point)
+    return point
+
+
+def check_admissible(point: dict[sp.Symbol, sp.Expr]) -> None:
+    """Raise ValueError if a value contradicts what its symbol is assumed to be."""
+    for symbol, value in point.items():
+        value = sp.sympify(value)
+        for fact, expected in symbol.assumptions0.items():
+            found = getattr(value, f"is_{fact}")
+            if fact != "commutative" and found is not None and found != expected:
+                wanted = fact if expected else f"not {fact}"
+                raise ValueError(f"{symbol}: expected a {wanted} value, got {value}")
+
+
+def evaluate(
+    expression: sp.Expr, point: dict[sp.Symbol, sp.Expr], digits: int = DIGITS
+) -> sp.Expr:
+    """The value of the expression at the point, to this many digits."""
+    return sp.sympify(expression).subs(point).doit().evalf(digits)
+
+
+def number(
+    expression: sp.Expr, point: dict[sp.Symbol, sp.Expr], digits: int = DIGITS
+) -> sp.Expr | None:
+    """The value at the point if it is a finite number of known digits, else None."""
+    value = evaluate(expression, point, digits)
+    if not value.is_number or not value.is_finite:
+        return None
+    parts = [_known(part) for part in value.as_real_imag()]
+    return None if None in parts else parts[0] + sp.I * parts[1]
+
+
+def _known(part: sp.Expr) -> sp.Expr | None:
+    if not part.is_Float:
+        return part if part.is_Rational else None
+    if part._prec >= KNOWN:
+        return part
+    return sp.Integer(0) if abs(part) < NONZERO else None
+
+
+def find(
+    expression: sp.Expr,
+    domain: Domain,
+    bad: Callable[[sp.Expr], bool],
+    tries: int = 40,
+) -> bool:
+    """Whether a random admissible point makes the value bad; seeded, so repeatable."""
+    rng = random.Random(0)
+    symbols = sp.sympify(expression).free_symbols
+    for _ in range(tries):
+        point = random_point(symbols, rng, domain)
+        value = number(expression, point)
+        if value is not None and bad(value) and _stays(expression, point, value):
+            return True
+    return False
+
+
+def negative(value: sp.Expr) -> bool:
+    """A real value that is certainly below zero."""
+    return bool(value.is_real) and bool(value < -NONZERO)
+
+
+def differs(difference: sp.Expr, domain: Domain, tries: int = 3) -> bool:
+    """Whether the difference is certainly not zero at one of a few random points."""
+    return find(difference, domain, lambda v: abs(v) > NONZERO, tries)
+
+
+def is_defined(*expressions: sp.Expr, domain: Domain) -> bool:
+    """Whether all have a value at a common random point.
+
+    Expressions in undefined functions have no values and pass. Floats, whose digits are
+    few, do not.
+    """
+    together = sp.Tuple(*expressions)
+    if together.has(sp.Float):
+        return False
+    if together.atoms(AppliedUndef):
+        return True
+    rng = random.Random(0)
+    for _ in range(10):
+        point = random_point(together.free_symbols, rng, domain)
+        if all(_stays(e, point, number(e, point)) for e in expressions):
+            return True
+    return False
+
+
+def _stays(expression: sp.Expr, point: dict, value: sp.Expr | None) -> bool:
+    """Whether there is a value, and more digits give the same one."""
+    if value is None:
+        return False
+    again = number(expression, point, DIGITS + 20)
+    return again is not None and bool(abs(value - again) <= NONZERO * (1 + abs(value)))
