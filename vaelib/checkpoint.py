@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def read(path: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
         The state, or None where there is no file yet.
 
     Raises:
-        ValueError: the file is foreign, cut short, of another version, or from a run of
+        ValueError: the file is foreign, damaged, of another version, or from a run of
             another configuration; or it could not be written later.
     """
     if path.is_dir() or not os.access(path.parent, os.W_OK):
@@ -69,10 +70,13 @@ def read(path: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
         return None
     expected = f"expected a file that vaelib.training.train wrote, of version {VERSION}"
     try:
+        with zipfile.ZipFile(path) as file:
+            if (part := file.testzip()) is not None:  # torch.load checks no checksum
+                raise zipfile.BadZipFile(f"wrong checksum of {part}")
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # foreign bytes make the reader raise anything
         raise ValueError(
-            f"checkpoint: {path} is cut short or no checkpoint; {expected}"
+            f"checkpoint: {path} is damaged or no checkpoint; {expected}"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"checkpoint: {path} holds something else; {expected}")

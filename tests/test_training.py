@@ -1,0 +1,944 @@
+"""The trainer: right answers, the same every time, and no damage by a mistake.
+
+Run as a program, this file is the server of the kill test (see the end).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributions as td
+from torch import nn
+
+from vaelib import bounds, checkpoint, noise, training
+from vaelib.guides import AmortizedGaussian, FreeGaussian, PriorGuide
+from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
+from vaelib.training import train
+
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.cuda,
+            pytest.mark.skipif(
+                not torch.cuda.is_available(),
+                reason="no CUDA device; `pytest -m cuda` runs it where there is one",
+            ),
+        ],
+    ),
+]
+
+
+def linear_data(n=500, p=5, d=2):
+    """Data from a linear-Gaussian model, float64."""
+    g = noise.stream(1, "linear data")
+    weight = torch.randn(p, d, generator=g, dtype=torch.float64)
+    z = torch.randn(n, d, generator=g, dtype=torch.float64)
+    x = torch.randn(n, p, generator=g, dtype=torch.float64)
+    return z @ weight.T + 0.5 * x + 1
+
+
+def linear_model(p=5, d=2):
+    g = noise.stream(2, "start")
+    weight = torch.randn(p, d, generator=g, dtype=torch.float64)
+    return LinearGaussian(weight, torch.zeros(p, dtype=torch.float64), 1.0)
+
+
+def small(d=2, p=6, seed=0):
+    """A small deep model of counts, its guide, and data for it."""
+    g = noise.stream(seed, "small")
+    model = DeepModel(mlp(d, 8, p), Binomial(4), d)
+    guide = AmortizedGaussian(mlp(p, 8, 2 * d))
+    for module in (model, guide):
+        for parameter in module.parameters():
+            nn.init.normal_(parameter, 0, 0.3, generator=g)
+    data = torch.randint(0, 5, (50, p), generator=noise.stream(0, "counts")).float()
+    data[:, p // 2 :] //= 4  # half of the columns are mostly zero: something to learn
+    return model, guide, data
+
+
+def state(*modules):
+    """Copies of all tensors."""
+    return [v.clone().cpu() for m in modules for v in m.state_dict().values()]
+
+
+def same(a, b):
+    return len(a) == len(b) and all(
+        torch.equal(x, y) for x, y in zip(a, b, strict=True)
+    )
+
+
+def run_small(device="cpu", seed=0, **settings):
+    model, guide, data = small()
+    settings = {"steps": 60, "batch_size": 8, "lr": 0.01, "report_every": 7} | settings
+    run = train(model, guide, bounds.elbo, data, seed=seed, device=device, **settings)
+    return run, state(model, guide)
+
+
+# What it reaches
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_exact_posterior_as_guide_reaches_maximum_likelihood(device):
+    x = linear_data()
+    best = LinearGaussian.maximum_likelihood(x, 2).log_evidence(x).mean()
+    model = linear_model()
+    before = model.log_evidence(x).mean()
+    run = train(
+        model, model.posterior, bounds.elbo, x, steps=250, lr=0.05, device=device
+    )
+    model.cpu()
+    reached = model.log_evidence(x).mean()
+    assert before < best - 1  # there was something to gain
+    assert best - 0.02 <= reached <= best + 1e-9
+    # With the posterior as guide the bound is the evidence itself.
+    assert run.bounds[-1] == pytest.approx(reached.item(), abs=0.02)
+    assert run.steps == (100, 200, 250)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_amortized_guide_in_batches_reaches_maximum_likelihood(device):
+    x = linear_data()
+    best = LinearGaussian.maximum_likelihood(x, 2).log_evidence(x).mean()
+    model = linear_model()
+    guide = AmortizedGaussian(nn.Linear(5, 4)).double()
+    nn.init.zeros_(guide.encoder.weight)
+    nn.init.zeros_(guide.encoder.bias)
+    settings = {"batch_size": 100, "samples": 4, "device": device}
+    train(model, guide, bounds.elbo, x, steps=500, lr=0.02, **settings)
+    train(model, guide, bounds.elbo, x, steps=200, lr=0.002, seed=1, **settings)
+    reached = model.cpu().log_evidence(x).mean()
+    assert best - 0.02 <= reached <= best + 1e-9
+
+
+def test_free_guide_trains_on_all_data_in_order():
+    # With the model fixed, the best q_n is the exact posterior's mean for datum n.
+    x = linear_data(20)
+    model = LinearGaussian.maximum_likelihood(x, 2).requires_grad_(False)
+    guide = FreeGaussian(20, 2).double()
+    before = state(model)
+    train(model, guide, bounds.elbo, x, steps=500, lr=0.02, samples=16)
+    assert same(before, state(model))
+    assert (guide.loc - model.posterior(x).mean).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("bound", [bounds.elbo, bounds.importance_weighted])
+def test_training_raises_the_bound(bound):
+    model, guide, data = small()
+    run = train(model, guide, bound, data, steps=300, lr=0.01, samples=3)
+    assert run.bounds[-1] > run.bounds[0] + 1
+    assert run.bounds[-1] < 0  # a log-probability of counts: the bound, not the loss
+
+
+def test_shared_parameters_are_trained_once():
+    # One step of Adam moves a parameter by lr; an optimiser given it twice, by 2 lr.
+    model, _, data = small()
+    before = state(model)
+    train(model, PriorGuide(model), bounds.elbo, data, steps=1, lr=1e-3)
+    moved = max((a - b).abs().max() for a, b in zip(before, state(model), strict=True))
+    assert moved == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_parameters_held_by_a_plain_object_are_trained():
+    class Plain:
+        def __init__(self):
+            self.net = DeepModel(mlp(2, 6), Binomial(4), 2)
+
+        def prior(self):
+            return self.net.prior()
+
+        def likelihood(self, z):
+            return self.net.likelihood(z)
+
+    model, (_, guide, data) = Plain(), small()
+    before = state(model.net)
+    train(model, guide, bounds.elbo, data, steps=1)
+    assert not same(before, state(model.net))
+
+
+def test_report_is_the_mean_bound_of_each_interval():
+    model, guide, data = small()
+    seen = []
+
+    def bound(log_w):
+        values = bounds.elbo(log_w)
+        seen.append(values.mean().item())
+        return values
+
+    run = train(model, guide, bound, data, steps=25, report_every=10, batch_size=8)
+    seen = seen[1:]  # the first was the trial before the first step
+    assert run.steps == (10, 20, 25)
+    means = [sum(part) / len(part) for part in (seen[:10], seen[10:20], seen[20:])]
+    assert run.bounds == pytest.approx(means, rel=1e-6)
+    assert run.device == "cpu" and run.seconds > 0
+
+
+def test_an_epoch_is_a_permutation():
+    per_epoch = 50 // 8
+    batches = list(training._batches(0, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
+    assert [step for step, _ in batches] == list(range(3 * per_epoch))
+    epochs = [
+        torch.cat([rows for _, rows in batches[e * per_epoch : (e + 1) * per_epoch]])
+        for e in range(3)
+    ]
+    for rows in epochs:
+        assert len(rows) == 48 and len(rows.unique()) == 48
+        assert 0 <= rows.min() and rows.max() < 50
+    assert not torch.equal(epochs[0], epochs[1])
+    # Starting in the middle of an epoch gives the same batches from there on.
+    later = list(training._batches(9, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
+    for (s, a), (t, b) in zip(batches[9:], later, strict=True):
+        assert s == t and torch.equal(a, b)
+    whole = list(training._batches(0, 2, 50, 50, 0, torch.device("cpu")))
+    assert all(torch.equal(rows, torch.arange(50)) for _, rows in whole)
+
+
+def test_no_steps():
+    model, guide, data = small()
+    before = state(model, guide)
+    run = train(model, guide, bounds.elbo, data, steps=0)
+    assert run.steps == run.bounds == () and same(before, state(model, guide))
+
+
+# The same every time
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_two_runs_are_equal_whatever_ran_before(device):
+    first, a = run_small(device)
+    torch.manual_seed(12345)
+    torch.randn(1000, device=device)
+    second, b = run_small(device)
+    assert first == second and same(a, b)
+    assert not same(a, run_small(device, seed=1)[1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_global_generators_are_neither_used_nor_changed(device):
+    def states():
+        cuda = torch.cuda.get_rng_state() if device == "cuda" else torch.zeros(1)
+        return [torch.get_rng_state(), cuda, torch.tensor(torch.get_num_threads())]
+
+    model, guide, data = small()
+    before = states()
+    settings = {"steps": 20, "batch_size": 8, "device": device}
+    train(model, guide, bounds.elbo, data, **settings)
+    assert same(before, states())
+
+
+def test_under_no_grad_and_with_old_gradients():
+    model, guide, data = small()
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 1e3)
+    with torch.no_grad():
+        train(model, guide, bounds.elbo, data, steps=60, batch_size=8, lr=0.01)
+    assert same(state(model, guide), run_small()[1])
+    assert all(p.grad is None for p in (*model.parameters(), *guide.parameters()))
+
+
+# Checkpoints
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("at", [1, 7, 30, 59, 60])
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, at, device):
+    path = tmp_path / "run.pt"
+    whole, expected = run_small(device)
+    run_small(device, steps=at, checkpoint=path, checkpoint_every=9)
+    resumed, got = run_small(device, checkpoint=path, checkpoint_every=4)
+    assert same(expected, got) and resumed == whole
+    # Once more: nothing is left to do, and the result is there.
+    again, got = run_small(device, checkpoint=path)
+    assert same(expected, got) and again == whole
+    # And on: longer than was planned at first.
+    longer, expected = run_small(device, steps=75)
+    extended, got = run_small(device, steps=75, checkpoint=path)
+    assert same(expected, got) and extended == longer
+    assert [f.name for f in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_writing_checkpoints_changes_nothing(tmp_path):
+    _, expected = run_small()
+    _, got = run_small(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=1)
+    assert same(expected, got)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"batch_size": 9}, "batch_size"),
+        ({"lr": 0.02}, "lr"),
+        ({"samples": 2}, "samples"),
+        ({"report_every": 8}, "report_every"),
+    ],
+)
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, change, name):
+    path = tmp_path / "run.pt"
+    run_small(checkpoint=path)
+    refused(path, small(), f"expected {name} = ", **change)
+
+
+@pytest.mark.parametrize("what", ["bound", "data", "model", "fixed"])
+def test_a_checkpoint_of_another_problem_is_refused(tmp_path, what):
+    path = tmp_path / "run.pt"
+    run_small(checkpoint=path)
+    model, guide, data = small()
+    bound = bounds.elbo
+    if what == "bound":
+        bound = bounds.importance_weighted
+    elif what == "data":
+        data[3, 2] = (data[3, 2] + 1) % 5
+    elif what == "model":
+        model.decoder = mlp(2, 9, 6)
+    else:
+        guide.encoder[0].bias.requires_grad_(False)
+    what = {"model": "parameters", "fixed": "parameters"}.get(what, what)
+    refused(path, (model, guide, data), f"expected {what} = ", bound=bound)
+
+
+def foreign_files(whole):
+    """Things that are no checkpoint of ours, made from the bytes of one."""
+
+    def saved(thing):
+        buffer = io.BytesIO()
+        torch.save(thing, buffer)
+        return buffer.getvalue()
+
+    content = torch.load(io.BytesIO(whole), weights_only=True)
+    return {
+        "empty": b"",
+        "one byte": whole[:1],
+        "half": whole[: len(whole) // 2],
+        "last byte missing": whole[:-1],
+        "text": b"not a checkpoint",
+        "zeros": bytes(1000),
+        "a tensor": saved(torch.zeros(3)),
+        "a state dictionary": saved(nn.Linear(2, 2).state_dict()),
+        "code to execute": saved(Path("/")),
+        "another version": saved(content | {"version": 2}),
+    }
+
+
+def test_a_foreign_or_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    run_small(checkpoint=path)
+    for name, content in foreign_files(path.read_bytes()).items():
+        path.write_bytes(content)
+        refused(path, small(), "expected a file that vaelib.training.train wrote")
+        assert path.read_bytes() == content, name
+
+
+def test_no_bit_of_a_checkpoint_changes_unnoticed(tmp_path):
+    path = tmp_path / "run.pt"
+    content = {"weight": torch.arange(5.0), "done": 3}
+    checkpoint.write(path, {}, content)
+    whole, refusals = path.read_bytes(), 0
+    for position in range(0, len(whole), 3):
+        path.write_bytes(
+            whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :]
+        )
+        try:
+            read = checkpoint.read(path, {})
+        except ValueError:
+            refusals += 1
+        else:  # a byte that carries nothing, such as padding
+            assert torch.equal(read["weight"], content["weight"]) and read["done"] == 3
+    assert refusals > 100
+
+
+def refused(path, problem, message, bound=bounds.elbo, **change):
+    """The checkpoint is refused in one clear error, and nothing is changed."""
+    model, guide, data = problem
+    settings = {"steps": 60, "batch_size": 8, "lr": 0.01, "report_every": 7} | change
+    content, before = path.read_bytes(), state(model, guide)
+    files = {*os.listdir(path.parent)}
+    with pytest.raises(ValueError, match=f"^checkpoint: .*run.pt.*{message}"):
+        train(model, guide, bound, data, checkpoint=path, **settings)
+    assert path.read_bytes() == content
+    assert same(before, state(model, guide))
+    assert {*os.listdir(path.parent)} == files
+
+
+def test_fewer_steps_than_the_checkpoint_has(tmp_path):
+    run_small(checkpoint=tmp_path / "run.pt")
+    with pytest.raises(
+        ValueError, match="^steps: expected at least the 60 already done"
+    ):
+        run_small(steps=59, checkpoint=tmp_path / "run.pt")
+
+
+@pytest.mark.parametrize("path", ["", "no such folder/run.pt"])
+def test_a_checkpoint_that_cannot_be_written(tmp_path, path):
+    with pytest.raises(ValueError, match="^checkpoint: expected a file in a folder"):
+        run_small(checkpoint=tmp_path / path)
+
+
+# Bad input
+
+
+def nan_row(data):
+    data[3, 1] = math.nan
+
+
+def inf_row(data):
+    data[3, 1] = math.inf
+
+
+def outside(data):
+    data[7, 0] = 5.0
+
+
+def fraction(data):
+    data[7, 0] = 0.5
+
+
+BAD_DATA = [
+    (
+        nan_row,
+        "^data: expected finite numbers that fit torch.float32; not so in row 3$",
+    ),
+    (
+        inf_row,
+        "^data: expected finite numbers that fit torch.float32; not so in row 3$",
+    ),
+    (
+        outside,
+        r"^data: .* IntegerInterval\(lower_bound 0, upper_bound 4\); .* row 7$",
+    ),
+    (fraction, "^data: .* support, IntegerInterval.* row 7$"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), BAD_DATA)
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_bad_data(spoil, message, batch_size):
+    _, _, data = small()
+    spoil(data)
+    rejected(ValueError, message, data=data, batch_size=batch_size)
+
+
+def test_grey_pixels_are_outside_the_support_of_a_bernoulli():
+    model, _, data = small()
+    model.family = Bernoulli()
+    message = (
+        r"^data: .* support, Boolean\(\); not so in rows 0, 1, 2, 3, 4 and 45 more$"
+    )
+    rejected(ValueError, message, model=model, data=data / 4 + 0.01)
+
+
+BAD = [
+    ({"data": [[1.0]]}, TypeError, "^data: expected a tensor, got list$"),
+    ({"data": torch.zeros(())}, ValueError, r"^data: expected shape \(N, \*event\)"),
+    ({"data": torch.zeros(0, 6)}, ValueError, r"^data: expected shape \(N, \*event\)"),
+    (
+        {"data": torch.full((9, 6), 1e300, dtype=torch.float64)},
+        ValueError,
+        "^data: expected finite numbers .* torch.float32; .* rows 0, 1, 2, 3, 4",
+    ),
+    (
+        {"data": torch.zeros(9, 7)},
+        ValueError,
+        r"^data: rows: expected shape \(6,\), of the likelihood, got \(7,\)$",
+    ),
+    ({"data": torch.zeros(9)}, ValueError, r"^data: rows: expected shape \(6,\)"),
+    ({"model": nn.Linear(2, 2)}, TypeError, "^model: expected a method `prior`"),
+    ({"guide": 3}, TypeError, "^guide: expected a callable, got int$"),
+    ({"guide": nn.Linear(6, 2)}, TypeError, "^guide: expected a reparameterisable"),
+    (
+        {"guide": lambda x: td.Bernoulli(torch.full((len(x),), 0.5))},
+        TypeError,
+        "^guide: expected a reparameterisable",
+    ),
+    (
+        {"guide": AmortizedGaussian(nn.Linear(7, 4))},
+        ValueError,
+        r"^guide: expected it to take data of shape \(8, 6\)",
+    ),
+    (
+        {"guide": AmortizedGaussian(nn.Linear(6, 6))},
+        ValueError,
+        r"^guide: q's events: expected shape \(2,\), of the prior, got \(3,\)$",
+    ),
+    (
+        {"guide": FreeGaussian(50, 2)},
+        ValueError,
+        r"^guide: .* \(8, 6\): x: expected all 50 data",
+    ),
+    (
+        {"guide": lambda x: td.Normal(torch.zeros(len(x), 2), 1.0)},
+        ValueError,
+        r"^guide: q's batch: expected shape \(8,\), one for each datum, got \(8, 2\)$",
+    ),
+    ({"bound": "elbo"}, TypeError, "^bound: expected a callable, got str$"),
+    (
+        {"bound": lambda log_w: log_w.mean()},
+        ValueError,
+        r"^bound: values: expected shape \(8,\), one for each datum, got \(\)$",
+    ),
+    ({"bound": lambda log_w: log_w}, ValueError, r"^bound: .* \(8,\).* got \(3, 8\)$"),
+    ({"bound": lambda log_w: 1.0}, TypeError, "^bound: expected it to return a tensor"),
+    (
+        {"bound": lambda log_w: log_w.detach()[0]},
+        ValueError,
+        "^bound: expected it to depend on a parameter to train$",
+    ),
+    (
+        {"steps": -1},
+        ValueError,
+        "^steps: expected a whole number of at least 0, got -1$",
+    ),
+    ({"steps": 1.0}, ValueError, "^steps: expected a whole number"),
+    ({"samples": 0}, ValueError, "^samples: expected a whole number of at least 1"),
+    ({"batch_size": 0}, ValueError, "^batch_size: expected a whole number"),
+    ({"batch_size": True}, ValueError, "^batch_size: expected a whole number"),
+    (
+        {"batch_size": 51},
+        ValueError,
+        "^batch_size: expected at most the 50 rows of data, got 51$",
+    ),
+    ({"report_every": 0}, ValueError, "^report_every: expected a whole number"),
+    ({"checkpoint_every": 0}, ValueError, "^checkpoint_every: expected a whole number"),
+    ({"lr": 0.0}, ValueError, "^lr: expected a positive number, got 0.0$"),
+    ({"lr": math.nan}, ValueError, "^lr: expected a positive number, got nan$"),
+    ({"lr": "fast"}, ValueError, "^lr: expected a positive number, got 'fast'$"),
+    ({"seed": 0.5}, TypeError, "^seed and path: expected int, got 0.5$"),
+    (
+        {"device": "gpu"},
+        ValueError,
+        '^device: expected "auto", "cpu", "cuda" .*\'gpu\'$',
+    ),
+    ({"device": "cuda:99"}, ValueError, "^device: .*'cuda:99'$"),
+    ({"device": "meta"}, ValueError, "^device: .*'meta'$"),
+    ({"device": 1.5}, ValueError, "^device: .*'1.5'$"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    BAD,
+    ids=[next(iter(c)) + f"-{m}" for c, _, m in BAD],
+)
+def test_bad_arguments(change, error, message, tmp_path):
+    path = tmp_path / "run.pt"
+    rejected(error, message, checkpoint=path, **change)
+    assert not list(tmp_path.iterdir())
+
+
+def rejected(error, message, **change):
+    """One clear error; parameters and global generator stay as they are."""
+    model, guide, data = small()
+    modules = (model, guide)
+    everything = {"model": model, "guide": guide, "bound": bounds.elbo, "data": data}
+    settings = {"steps": 3, "batch_size": 8, "samples": 3, "device": "cpu"}
+    settings |= everything | change
+    arguments = [settings.pop(name) for name in everything]
+    before, generator = state(*modules), torch.get_rng_state()
+    with pytest.raises(error, match=message):
+        train(*arguments, **settings)
+    assert same(before, state(*modules))
+    assert torch.equal(generator, torch.get_rng_state())
+    assert td.Distribution._validate_args  # switched off for a look, and on again
+
+
+def test_nothing_to_train():
+    model, guide, data = small()
+    model.requires_grad_(False)
+    with pytest.raises(
+        ValueError, match="^model, guide: expected a parameter to train"
+    ):
+        train(model, PriorGuide(model), bounds.elbo, data, steps=3)
+
+
+def test_parameters_that_are_not_finite_to_begin_with():
+    model, guide, data = small()
+    with torch.no_grad():
+        guide.encoder[0].bias[2] = math.nan
+    message = r"^guide\.encoder\.0\.bias: expected finite values to start from$"
+    with pytest.raises(ValueError, match=message):
+        train(model, guide, bounds.elbo, data, steps=3)
+
+
+# Values that stop being finite on the way
+
+
+class Sabotage(nn.Module):
+    """A guide that spoils one of its quantities from its n-th call in training on."""
+
+    def __init__(self, guide, after, spoil):
+        super().__init__()
+        self.guide, self.left, self.spoil = guide, after + 1, spoil  # one for the trial
+
+    def forward(self, x):
+        self.left -= 1
+        q = self.guide(x).base_dist
+        loc, scale = q.loc, q.scale
+        if self.left < 0:
+            hit = torch.zeros_like(loc)
+            hit[x[:, 0] == 4] = 1  # the rows whose first count is 4
+            loc, scale = self.spoil(loc, scale, hit)
+        return td.Independent(td.Normal(loc, scale), 1)
+
+
+def nan_loc(loc, scale, hit):
+    return torch.where(hit > 0, math.nan, loc), scale
+
+
+def zero_scale(loc, scale, hit):
+    return loc, scale * (1 - hit)
+
+
+def inf_scale(loc, scale, hit):
+    return loc, torch.where(hit > 0, math.inf, scale)
+
+
+def far_loc(loc, scale, hit):
+    return loc + 1e30 * hit, scale
+
+
+def nan_gradient(loc, scale, hit):
+    return loc + ((hit - 1) * 0).sqrt() * loc.detach() * 0 + (loc * 0).sqrt() * 0, scale
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (nan_loc, "q's loc is not finite for row"),
+        (zero_scale, "q's log scale is not finite for row"),
+        (inf_scale, "q's log scale is not finite for row"),
+        (far_loc, r"log p\(z\) is not finite for row"),
+        (
+            nan_gradient,
+            r"the gradient of guide\.guide\.encoder\.0\.weight is not finite",
+        ),
+    ],
+)
+def test_values_that_are_not_finite_stop_the_run(spoil, what, device):
+    model, guide, data = small()
+    settings = {"batch_size": 8, "lr": 0.01, "device": device}
+    bad = Sabotage(guide, 20, spoil)
+    with pytest.raises(FloatingPointError, match=f"^step 20: {what}") as caught:
+        train(model, bad, bounds.elbo, data, steps=60, **settings)
+    assert "the parameters are those after 20 steps" in str(caught.value)
+    assert td.Distribution._validate_args
+    if "row" in what:
+        words = str(caught.value).split(" of the data")[0].split(" row")[1]
+        named = [
+            int(w) for w in words.strip("s ").replace(",", "").split() if w.isdigit()
+        ]
+        assert named and all(data[row, 0] == 4 for row in named)
+    # The parameters were not touched by the step that failed.
+    expected, (other, clean, _) = state(model, guide), small()
+    train(other, clean, bounds.elbo, data, steps=20, **settings)
+    assert same(expected, state(other, clean))
+
+
+def test_a_bound_that_is_not_finite_is_named():
+    model, guide, data = small()
+    calls = []
+
+    def bound(log_w):
+        calls.append(1)
+        return bounds.elbo(log_w) * (math.inf if len(calls) > 5 else 1)
+
+    with pytest.raises(FloatingPointError, match="^step 4: the bound is not finite"):
+        train(model, guide, bound, data, steps=60, batch_size=8)
+
+
+def test_a_matrix_without_a_decomposition_is_named():
+    x = linear_data()
+    model = linear_model()
+
+    def guide(x):
+        guide.calls += 1
+        q = model.posterior(x)
+        covariance = q.covariance_matrix * (-1 if guide.calls > 5 else 1)
+        return td.MultivariateNormal(q.mean, covariance)
+
+    guide.calls = 0
+    with pytest.raises(
+        FloatingPointError, match="^step 4: a matrix has no decomposition"
+    ):
+        train(model, guide, bounds.elbo, x, steps=60)
+
+
+def test_an_error_of_the_callers_own_is_passed_on():
+    model, guide, data = small()
+    calls = []
+
+    def bound(log_w):
+        calls.append(1)
+        if len(calls) == 6:
+            raise ValueError("the caller's own")
+        return bounds.elbo(log_w)
+
+    with pytest.raises(ValueError, match="^the caller's own$"):
+        train(model, guide, bound, data, steps=60, batch_size=8)
+
+
+def test_a_learned_scale_that_collapses_stops_the_run():
+    # Constant data: σ → 0 and the bound has no maximum. It must not end in silence.
+    model = DeepModel(mlp(1, 2), Gaussian(1.0, learned=True), 1)
+    guide = AmortizedGaussian(mlp(2, 2))
+    data = torch.ones(10, 2)
+    with pytest.raises(FloatingPointError, match=r"^step \d+: "):
+        train(model, guide, bounds.elbo, data, steps=3000, lr=10.0)
+    for parameter in (*model.parameters(), *guide.parameters()):
+        assert parameter.isfinite().all()
+
+
+# Progress
+
+
+def test_silent_where_nobody_looks(capfd):
+    run_small()
+    out, err = capfd.readouterr()
+    assert out == "" and err == ""
+
+
+def test_shown_on_request(capfd):
+    run_small(progress=True)
+    out, err = capfd.readouterr()
+    assert out == "" and "60/60" in err and "bound -" in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_shown_at_a_terminal():
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 80))
+    command = [sys.executable, __file__, "show"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.write(theirs, b"end")
+    shown = b""
+    while not shown.endswith(b"end"):
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+    assert done.stdout == b"done 60\n"
+    assert b"60/60" in shown and b"bound -" in shown
+
+
+def test_hidden_on_request(capfd, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    run_small(progress=False)
+    assert capfd.readouterr() == ("", "")
+    run_small()
+    assert "60/60" in capfd.readouterr().err
+
+
+def test_shown_in_a_notebook_to_a_human_only():
+    # A front end lets the kernel ask its user for input; nbclient and nbval do not.
+    import nbformat
+    from nbclient import NotebookClient
+
+    source = f"import runpy\nrunpy.run_path({__file__!r})['show']()"
+    cells = [nbformat.v4.new_code_cell(source) for _ in range(2)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    client = NotebookClient(notebook, kernel_name="python3", timeout=120)
+    with client.setup_kernel():
+        client.execute_cell(notebook.cells[0], 0)
+        client.kc.allow_stdin = True
+        client.execute_cell(notebook.cells[1], 1)
+
+    def text(cell, stream):
+        return "".join(o.text for o in cell.outputs if o.name == stream)
+
+    executed, human = notebook.cells
+    assert [o.name for o in executed.outputs] == ["stdout"]
+    assert text(executed, "stdout") == text(human, "stdout") == "done 60\n"
+    assert "60/60" in text(human, "stderr")
+
+
+# Killed and resumed
+
+
+def kill_job(path, tick=lambda: None):
+    """The run that is killed: 36 steps, a checkpoint every second; returns a digest."""
+    g = noise.stream(3, "kill")
+    model = DeepModel(mlp(2, 16, 8), Binomial(4), 2)
+    guide = AmortizedGaussian(mlp(8, 16, 4))
+    for parameter in (*model.parameters(), *guide.parameters()):
+        nn.init.normal_(parameter, 0, 0.3, generator=g)
+    data = torch.randint(0, 5, (40, 8), generator=g).float()
+
+    def bound(log_w):
+        tick()
+        return bounds.elbo(log_w)
+
+    settings = {"batch_size": 8, "lr": 0.01, "checkpoint_every": 2, "report_every": 7}
+    settings |= {"checkpoint": path, "device": "cpu"}
+    run = train(model, guide, bound, data, steps=STEPS, **settings)
+    digest = hashlib.sha256(repr((run.steps, run.bounds)).encode())
+    for value in state(model, guide):
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+STEPS = 36
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def cut_short(save):
+    """A torch.save that dies in the middle of its file."""
+
+    def half(content, file):
+        buffer = io.BytesIO()
+        save(content, buffer)
+        file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+        file.flush()
+        die()
+
+    return half
+
+
+def before(call):
+    return lambda *args: die()
+
+
+def after(call):
+    def then(*args):
+        call(*args)
+        die()
+
+    return then
+
+
+# Points in the writing of a checkpoint, in which fsync is called twice.
+WRITING = {
+    "half of the bytes": ("torch", "save", cut_short, 1),
+    "before the file reaches the disk": ("os", "fsync", before, 2),
+    "after the file has reached the disk": ("os", "fsync", after, 2),
+    "before the new file takes the old one's place": ("os", "replace", before, 1),
+    "after the new file has taken the old one's place": ("os", "replace", after, 1),
+}
+
+
+def sabotage(where, writing):
+    """Make this process die at this point of its n-th writing of a checkpoint."""
+    module_name, name, how, per_write = WRITING[where]
+    module = getattr(checkpoint, module_name)
+    call, calls = getattr(module, name), [0]
+
+    def counted(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == per_write * (writing - 1) + 1:
+            return how(call)(*args, **kwargs)
+        return call(*args, **kwargs)
+
+    setattr(module, name, counted)
+
+
+def child(path, prepare=lambda: None):
+    """Fork a run; returns its process id and a pipe: a dot per step, then a digest."""
+    receive, send = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            prepare()
+            os.write(send, kill_job(path, lambda: os.write(send, b".")).encode())
+        finally:
+            os._exit(0)
+    os.close(send)
+    return pid, receive
+
+
+def end(pid, receive):
+    """How the run ended, and its digest."""
+    text = b""
+    while part := os.read(receive, 4096):
+        text += part
+    os.close(receive)
+    return os.waitpid(pid, 0)[1], text.decode().strip(".")
+
+
+def kill_server(folder, kills):
+    """Kill runs at random moments and at each point of a writing, and resume them.
+
+    Torch is imported once, and each run is a fork. Returns the uninterrupted run's
+    digest and, for each kill, where it struck, what was on disk, and the digest of the
+    resumed run.
+    """
+    torch.set_num_threads(1)
+    model, guide, data = small()
+    train(model, guide, bounds.elbo, data, steps=0)  # imports what torch imports late
+    expected = end(*child(folder / "whole.pt"))[1]
+    chance, records = random.Random(0), []
+
+    def record(where, path, status):
+        if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
+            return  # it had ended already
+        found = 0
+        if path.exists():
+            found = torch.load(path, weights_only=True)["state"]["done"]
+        unfinished = path.with_name(path.name + ".tmp").exists()
+        records.append([where, found, unfinished, end(*child(path))[1]])
+
+    for i in range(3 * kills):
+        if len(records) == kills:
+            break
+        path = folder / f"random{i}.pt"
+        pid, receive = child(path)
+        for _ in range(chance.randrange(STEPS)):
+            os.read(receive, 1)
+        time.sleep(chance.uniform(0, 0.004))
+        os.kill(pid, signal.SIGKILL)
+        record("random", path, end(pid, receive)[0])
+    for where in WRITING:
+        for writing in (1, 9):
+            path = folder / f"{where}{writing}.pt"
+            process = child(path, lambda w=where, n=writing: sabotage(w, n))
+            record(f"{where}, {writing}", path, end(*process)[0])
+    return {"expected": expected, "records": records}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, so a Unix")
+def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
+    kills = 20
+    command = [sys.executable, __file__, "kill", str(tmp_path), str(kills)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    result = json.loads(done.stdout)
+    assert len(result["expected"]) == 64
+    for where, found, _, digest in result["records"]:
+        assert digest == result["expected"], f"killed at {where}, resumed at {found}"
+    at_random = [found for where, found, *_ in result["records"] if where == "random"]
+    assert len(at_random) == kills
+    assert len({*at_random}) >= 6  # they struck all over the run
+    # Each point of a writing was reached, and left on disk what it must.
+    left = {where: (*on_disk,) for where, *on_disk, _ in result["records"]}
+    for where in WRITING:
+        new = where.startswith("after the new file")
+        for writing in (1, 9):
+            found = 2 * (writing if new else writing - 1)
+            assert left[f"{where}, {writing}"] == (found, not new)
+
+
+def show():
+    print("done", run_small()[0].steps[-1])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "kill":
+        print(json.dumps(kill_server(Path(sys.argv[2]), int(sys.argv[3]))))
+    else:
+        show()
