@@ -44,12 +44,12 @@ def grey_binomial(*, p1, p2, n=16, x=5) -> float:
     return (log_mass.item() - math.log(math.comb(n, x))) / n
 
 
-def squared_error(*, x1, m1, beta, kl) -> float:
+def squared_error(*, x1, x2, m1, m2, beta, kl) -> float:
     family = models.Gaussian(1.0, learned=False).double()
     family.log_scale.fill_(0.5 * math.log(beta / 2))
-    log_lik = family(_row(m1)).log_prob(_row(x1)).unsqueeze(0)
+    log_lik = family(_row(m1, m2)).log_prob(_row(x1, x2)).unsqueeze(0)
     elbo = bounds.elbo_from_kl(log_lik, _row(kl)[0])
-    return -beta * (elbo.item() + 0.5 * math.log(math.pi * beta))
+    return -beta * (elbo.item() + math.log(math.pi * beta))
 
 
 def tutorial_loss(*, m1, m2, n1, n2, s1, s2, r1, r2, a1, a2, a3, b1, b2, b3) -> float:
