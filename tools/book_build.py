@@ -11,7 +11,10 @@ which tests/test_site.py knows whether a site is fresh.
 from __future__ import annotations
 
 import hashlib
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -19,6 +22,10 @@ from sphinx.errors import SphinxError
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST = ".built-from"
+
+# The command jupyter-book of this environment, and its options in `make book`.
+JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+AS_IN_MAKE_BOOK = ["--all", "-W", "--keep-going", "-n"]
 
 
 class WarningsFail(SphinxError):
@@ -53,9 +60,33 @@ def buttons(app: Sphinx, config: Config) -> None:
         options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
 
 
+def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]):
+    """Turn a docstring's `Equation:` and `References:` lines into links."""
+    if lines and lines[0].startswith("Alias for field number"):  # of a named tuple
+        lines.clear()
+    for number, line in enumerate(lines):
+        head, colon, rest = line.strip().partition(": ")
+        if colon and head in ("Equation", "Equations"):
+            rest = re.sub(r"eq-[\w-]+", equation, rest)
+        elif colon and head == "References":
+            rest = re.sub(r"\b[a-z]+\d{4}[a-z]?\b", r":cite:t:`\g<0>`", rest)
+        else:
+            continue
+        lines[number] = f"*{head}*: {rest}"
+
+
+def equation(label: re.Match[str]) -> str:
+    pages = (ROOT / "book").rglob("*.md")
+    known = any(f"({label[0]})" in page.read_text("utf-8") for page in pages)
+    return f":eq:`{label[0]}`" if known else label[0]
+
+
 def start(app: Sphinx) -> None:
     app.book_digest = digest()
     (Path(app.outdir) / DIGEST).unlink(missing_ok=True)
+    if app.fresh_env_used:  # everything is written anew; pages that are gone must go
+        for page in Path(app.outdir).rglob("*.html"):
+            page.unlink()
 
 
 def finish(app: Sphinx, error: Exception | None) -> None:
@@ -71,5 +102,6 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", buttons, priority=100)
     app.connect("builder-inited", start)
+    app.connect("autodoc-process-docstring", link, priority=100)
     app.connect("build-finished", finish, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -47,6 +47,7 @@ def open_browser() -> Iterator[Browser]:
 
 
 def ready(page: Page) -> None:
-    """Wait until the equations are typeset."""
+    """Wait until the equations are typeset and nothing moves any more."""
     page.wait_for_load_state("load")
     page.evaluate("window.MathJax?.startup?.promise")
+    page.evaluate("Promise.allSettled(document.getAnimations().map((a) => a.finished))")

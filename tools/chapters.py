@@ -53,7 +53,7 @@ HEADER = {
     },
 }
 
-WITHOUT_ADDRESS = '''\
+WITHOUT_ADDRESS = """\
 try:
     import vaelib
 except ModuleNotFoundError as missing:
@@ -61,18 +61,18 @@ except ModuleNotFoundError as missing:
         "The chapters use the package vaelib, which lies beside the book: clone the "
         "repository and run `pip install -e .` in its top folder."
     ) from missing
-'''
-WITH_ADDRESS = '''\
+"""
+WITH_ADDRESS = """\
 try:
     import vaelib
 except ModuleNotFoundError:  # on Colab or Kaggle
     %pip install --quiet git+{url}
     import vaelib
-'''
-THREADS = '''\
+"""
+THREADS = """\
 import torch
 
-torch.set_num_threads(1)  # small models: more threads cost more than they save'''
+torch.set_num_threads(1)  # small models: more threads cost more than they save"""
 
 
 class PairError(Exception):

@@ -1,0 +1,248 @@
+"""The built site, page by page, in a browser without a network.
+
+Uses the site in _build/html if it was made from the present sources, and builds it
+there as `make book` does if not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+import book_build
+import browser
+import chapters as tool
+
+SITE = book_build.ROOT / "_build" / "html"
+SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.pages()]
+MADE = ["genindex.html", "prf-prf.html", "search.html"]  # by Sphinx
+DESKTOP, PHONE = browser.WIDTHS
+
+each_page = pytest.mark.parametrize("name", SOURCES + MADE)
+
+
+class Visit(NamedTuple):
+    """What was seen of a page in one theme."""
+
+    requests: list[str]  # to anything but the site's own files
+    errors: list[str]  # in the console
+    theme: str
+    equations: int
+    bare: list[str]  # equations that were not typeset
+    broken: list[str]  # equations with an error
+    pictures: list[dict]
+    too_wide: dict[int, list[str]]  # elements that stick out, by the window's width
+    links: list[str]
+
+
+Look = Callable[[str], list[Visit]]
+
+LOOK = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    const math = all('.math');
+    return {
+        theme: document.documentElement.dataset.theme,
+        equations: math.length,
+        bare: math.filter((e) => !e.querySelector('mjx-container'))
+            .map((e) => e.textContent),
+        broken: all('mjx-merror, mjx-container [data-mml-node="merror"]')
+            .map((e) => e.closest('.math, p').textContent),
+        pictures: all('article img').map((e) => ({
+            source: e.getAttribute('src'), alt: e.alt, width: e.naturalWidth,
+            shown: e.getBoundingClientRect().width,
+        })),
+        links: all('a[href]').map((e) => e.href),
+    };
+}"""
+
+# Elements of the text that end right of the window, unless a box around them scrolls,
+# and the document itself if it is wider than the window.
+TOO_WIDE = """() => {
+    const limit = document.documentElement.clientWidth + 1;
+    const scrolls = (e) => {
+        for (let box = e.parentElement; box; box = box.parentElement) {
+            if (box.matches('article')) return false;
+            if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return true;
+        }
+        return false;
+    };
+    const out = [...document.querySelectorAll('article *')].filter((e) => {
+        const box = e.getBoundingClientRect();
+        return box.width && box.right > limit && !scrolls(e) && e.checkVisibility()
+            && !e.closest('mjx-assistive-mml');
+    }).map((e) => `${e.tagName}.${e.className}: ${e.textContent.slice(0, 60)}`);
+    const whole = document.documentElement.scrollWidth;
+    return whole > limit ? [`the page is ${whole} wide`, ...out] : out;
+}"""
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    stamp = SITE / book_build.DIGEST
+    if not stamp.exists() or stamp.read_text() != book_build.digest():
+        command = [*book_build.JUPYTER_BOOK, "build", *book_build.AS_IN_MAKE_BOOK]
+        command.append(str(tool.BOOK))
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def chromium(site: Path) -> Iterator[Browser]:
+    if browser.find_browser() is None and not os.environ.get("CI"):
+        pytest.skip(
+            "no Chromium to look at the site with: install it (Debian: apt-get install "
+            "chromium) or name it in the environment variable CHROMIUM"
+        )
+    with browser.open_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def tab(chromium: Browser) -> Iterator[Page]:
+    with_desktop = context(chromium, "light", DESKTOP)
+    yield with_desktop.new_page()
+    with_desktop.close()
+
+
+def context(chromium: Browser, theme: str, width: int) -> BrowserContext:
+    size = {"width": width, "height": browser.WIDTHS[width]}
+    return chromium.new_context(viewport=size, color_scheme=theme, offline=True)
+
+
+@pytest.fixture(scope="session")
+def visits(site: Path, chromium: Browser) -> Look:
+    """Every page is opened twice: light at the desk, dark on the phone."""
+    seen: dict[str, list[Visit]] = {}
+
+    def look(name: str) -> list[Visit]:
+        if name not in seen:
+            views = zip(browser.THEMES, (DESKTOP, PHONE), strict=True)
+            seen[name] = [visit(chromium, site / name, *view) for view in views]
+        return seen[name]
+
+    return look
+
+
+def visit(chromium: Browser, path: Path, theme: str, width: int) -> Visit:
+    requests, errors = [], []
+    opened = context(chromium, theme, width)
+    page = opened.new_page()
+    page.on("request", lambda r: requests.append(r.url))
+    page.on("pageerror", lambda e: errors.append(str(e)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.goto(path.as_uri())
+    browser.ready(page)
+    facts = page.evaluate(LOOK)
+    too_wide = {}
+    for size in (width, DESKTOP + PHONE - width):
+        page.set_viewport_size({"width": size, "height": browser.WIDTHS[size]})
+        too_wide[size] = page.evaluate(TOO_WIDE)
+    opened.close()
+    outside = [r for r in requests if not re.match("(file|data|blob):", r)]
+    return Visit(requests=outside, errors=errors, too_wide=too_wide, **facts)
+
+
+def test_every_page_was_built(site: Path) -> None:
+    html = {str(p.relative_to(site)) for p in site.rglob("*.html")}
+    assert {name for name in html if not name.startswith("_static")} >= set(SOURCES)
+    assert not {n for n in html - set(SOURCES + MADE) if not n.startswith("_static")}
+
+
+@each_page
+def test_offline_and_without_errors(visits: Look, name: str) -> None:
+    for seen in visits(name):
+        assert seen.requests == []
+        assert seen.errors == []
+
+
+@each_page
+def test_themes(visits: Look, name: str) -> None:
+    assert [seen.theme for seen in visits(name)] == list(browser.THEMES)
+
+
+@each_page
+def test_equations(visits: Look, name: str) -> None:
+    for seen in visits(name):
+        assert seen.bare == []
+        assert seen.broken == []
+
+
+def test_there_are_equations(visits: Look) -> None:
+    assert all(sum(v[i].equations for v in map(visits, SOURCES)) > 0 for i in (0, 1))
+
+
+@each_page
+def test_nothing_is_too_wide(visits: Look, name: str) -> None:
+    for seen in visits(name):
+        assert seen.too_wide == {DESKTOP: [], PHONE: []}
+
+
+@each_page
+def test_pictures(visits: Look, name: str) -> None:
+    for seen in visits(name):
+        for picture in seen.pictures:
+            assert len(picture["alt"].split()) >= 5, picture
+            assert picture["width"] > 0, picture
+            assert picture["shown"] >= 200, picture
+
+
+def identifiers(path: Path) -> set[str]:
+    html = path.read_text(encoding="utf-8")
+    return set(re.findall(r'\s(?:id|name)="([^"]+)"', html))
+
+
+@each_page
+def test_links(site: Path, visits: Look, name: str) -> None:
+    """Every link inside the site leads to a file, and to a place in it."""
+    known: dict[Path, set[str]] = {}
+    for link in sorted(set(visits(name)[0].links)):
+        parts = urlsplit(link)
+        if parts.scheme != "file":
+            assert parts.scheme in ("https", "http", "mailto"), link
+            continue
+        path = Path(unquote(parts.path))
+        assert path.is_relative_to(site) and path.is_file(), link
+        if parts.fragment:
+            known.setdefault(path, identifiers(path))
+            assert unquote(parts.fragment) in known[path], link
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        s
+        for s in SOURCES
+        if "solution" in (tool.BOOK / s).with_suffix(".md").read_text(encoding="utf-8")
+    ],
+)
+def test_solutions_are_folded(site: Path, tab: Page, name: str) -> None:
+    """A solution, cells in it included, is hidden until it is asked for."""
+    tab.goto((site / name).as_uri())
+    browser.ready(tab)
+    for solution in tab.locator("div.solution.dropdown").all():
+        inside = solution.locator("section, p, .cell").last
+        assert not inside.is_visible()
+        solution.locator("button.toggle-button, summary").first.click()
+        assert inside.is_visible()
+
+
+def test_search(site: Path, tab: Page) -> None:
+    """The search finds words without a server."""
+    tab.goto((site / "search.html").as_uri() + "?q=bound")
+    tab.wait_for_selector("#search-results li", timeout=10_000)
+
+
+def test_no_dead_buttons(site: Path) -> None:
+    """Without a public address there is nothing to launch or to link to."""
+    for name in SOURCES:
+        html = (site / name).read_text(encoding="utf-8")
+        assert "colab" not in html and "mybinder" not in html, name
