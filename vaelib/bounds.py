@@ -1,11 +1,12 @@
 """Bounds on the log-evidence log p(x), as functions of log-weights.
 
-With z_s ~ q(z|x) and log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x), every bound of the
-book is a way to average the log-weights `(S, B)` of S samples and B data over the samples.
-Natural logarithms; nats per datum; the mean over data is the caller's.
+With z_s ~ q(z|x) and log w_s = log p(x|z_s) + log p(z_s) − log q(z_s|x), every bound of
+the book is a way to average the log-weights `(S, B)` of S samples and B data over the
+samples. Natural logarithms; nats per datum; the mean over data is the caller's.
 
-`weights` replaces the average over samples by a weighted one: with the nodes and weights of
-a quadrature, or an enumeration with its probabilities under q, the result is exact.
+`weights` replaces the average over samples by a weighted one: with the nodes and
+weights of a quadrature, or an enumeration with its probabilities under q, the result is
+exact.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def elbo_from_kl(log_lik: Tensor, kl: Tensor, weights: Tensor | None = None) -> 
     """
     if kl.shape != log_lik.shape[1:]:
         raise ValueError(
-            f"kl: expected shape {tuple(log_lik.shape[1:])}, one per datum as in log_lik, "
-            f"got {tuple(kl.shape)}"
+            f"kl: expected shape {tuple(log_lik.shape[1:])}, one per datum as in "
+            f"log_lik, got {tuple(kl.shape)}"
         )
     return _average(log_lik, weights) - kl
 
@@ -104,9 +105,9 @@ def importance_weighted(log_w: Tensor, weights: Tensor | None = None) -> Tensor:
 
     Equation: eq-importance-weighted
 
-    A lower bound in expectation for every S, the ELBO at S = 1, and consistent: it tends to
-    log p(x) as S grows where the weights have a finite mean. With `weights` it is the log
-    of an exact expectation of w, that is log p(x) itself.
+    A lower bound in expectation for every S, the ELBO at S = 1, and consistent: it
+    tends to log p(x) as S grows where the weights have a finite mean. With `weights` it
+    is the log of an exact expectation of w, that is log p(x) itself.
 
     Args:
         log_w: log-weights of samples from q, `(S, B)`.
@@ -133,8 +134,8 @@ def _average(values: Tensor, weights: Tensor | None) -> Tensor:
 def _column(values: Tensor, weights: Tensor) -> Tensor:
     if weights.shape not in (values.shape[:1], values.shape):
         raise ValueError(
-            f"weights: expected shape {tuple(values.shape[:1])} or {tuple(values.shape)}, "
-            f"got {tuple(weights.shape)}"
+            f"weights: expected shape {tuple(values.shape[:1])} or "
+            f"{tuple(values.shape)}, got {tuple(weights.shape)}"
         )
     weights = weights if weights.dim() == 2 else weights.unsqueeze(1)
     return weights.to(values)

@@ -12,7 +12,7 @@ DIGIT_LEVELS = 16  # a pixel counts the dark dots of a 4×4 block
 
 
 class Digits(NamedTuple):
-    """Handwritten digits, 8×8 pixels: counts 0 to 16 as floats, `(N, 64)`; labels `(N,)`."""
+    """Digits of 8×8 pixels: counts 0 to 16 as floats, `(N, 64)`, and labels `(N,)`."""
 
     train_x: Tensor
     train_y: Tensor

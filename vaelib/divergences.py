@@ -72,8 +72,8 @@ def kl(q: td.Distribution, p: td.Distribution) -> Tensor:
     Equation: eq-kl
 
     The pairs that `torch.distributions` registers, and a diagonal against a
-    full-covariance Gaussian in either order. Terms where q vanishes count nothing; where p
-    vanishes and q does not, the divergence is +∞.
+    full-covariance Gaussian in either order. Terms where q vanishes count nothing;
+    where p vanishes and q does not, the divergence is +∞.
 
     Returns:
         Shape `q.batch_shape`; at least zero, and zero if and only if q = p almost
@@ -94,11 +94,11 @@ def kl(q: td.Distribution, p: td.Distribution) -> Tensor:
 
 
 def kl_quadrature(q: td.Distribution, p: td.Distribution, n: int = 64) -> Tensor:
-    """KL(q‖p) with q's expectation by quadrature (Gaussian q) or enumeration (finite q).
+    """KL(q‖p) by quadrature over a Gaussian q, or by enumeration over a finite one.
 
     Returns:
-        Shape `q.batch_shape`. Not an estimate: the error is the quadrature's, and it falls
-        geometrically in `n` where log q − log p is smooth.
+        Shape `q.batch_shape`. Not an estimate: the error is the quadrature's, and it
+        falls geometrically in `n` where log q − log p is smooth.
     """
     return expect(lambda z: q.log_prob(z) - p.log_prob(z), q, n)
 
@@ -123,7 +123,7 @@ def kl_monte_carlo(
 
 
 def mean_and_error(values: Tensor) -> Estimate:
-    """The mean over the first axis and its standard error, `Estimate` of shape `(...)`."""
+    """The mean over the first axis and its standard error, each of shape `(...)`."""
     return Estimate(values.mean(0), values.std(0) / len(values) ** 0.5)
 
 

@@ -30,10 +30,10 @@ def log_evidence(
 
     Equation: eq-importance-weighted
 
-    The log of the mean of the weights. Its expectation is below log p(x), by about half the
-    relative variance of the mean weight; the standard error is the delta method's, and both
-    can be trusted only while the weights have a modest variance. The samples are taken in
-    portions, so that memory is set by `max_rows` and not by `samples`.
+    The log of the mean of the weights. Its expectation is below log p(x), by about half
+    the relative variance of the mean weight; the standard error is the delta method's,
+    and both can be trusted only while the weights have a modest variance. The samples
+    are taken in portions, so that memory is set by `max_rows` and not by `samples`.
 
     Args:
         model: prior and likelihood.
@@ -44,8 +44,8 @@ def log_evidence(
         max_rows: decoder rows, samples times data, that may be in memory at once.
 
     Returns:
-        `Estimate`: a lower bound on log p(x) in expectation and its standard error, each
-        `(B,)`; nats; one per datum.
+        `Estimate`: a lower bound on log p(x) in expectation and its standard error,
+        each `(B,)`; nats; one per datum.
 
     Raises:
         ValueError: if `samples` is below 2 or `max_rows` below 1.
@@ -116,7 +116,8 @@ def mutual_information(
     Equation: eq-mutual-information
 
     Pairs are drawn from the model itself; log p(x) of each is estimated by importance
-    sampling with the guide, whose error is downwards, so that the estimate errs upwards.
+    sampling with the guide, whose error is downwards, so that the estimate errs
+    upwards.
 
     Returns:
         `Estimate`, scalars, in nats; an upper bound on I(x; z) in expectation.

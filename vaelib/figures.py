@@ -20,7 +20,7 @@ SECOND = "#56B4E9"  # a second line where no meaning above fits
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book. White ground: the site frames it in dark."""
+    """Set matplotlib's defaults for the book, on white: the dark site frames it."""
     mpl.rcParams.update(
         {
             "figure.figsize": (7.0, 3.2),

@@ -1,7 +1,7 @@
 """Guides: variational families q(z|x). Calling a guide returns a distribution.
 
-`guide(x)` has batch shape `(B,)` and event shape `(D,)`. An exact model's `posterior` is a
-guide too, the best there is.
+`guide(x)` has batch shape `(B,)` and event shape `(D,)`. An exact model's `posterior`
+is a guide too, the best there is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FreeGaussian(nn.Module):
 
 
 class AmortizedGaussian(nn.Module):
-    """q(z|x) = N(μ(x), diag σ(x)²), with μ and log σ the two halves of an encoder's output.
+    """q(z|x) = N(μ(x), diag σ(x)²): μ and log σ are the halves of an encoder's output.
 
     Args:
         encoder: maps x `(B, P)` to `(B, 2 D)`.

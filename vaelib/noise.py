@@ -1,9 +1,9 @@
 """Seeded streams of noise, and the map from noise to a sample.
 
-The only module of `vaelib` that draws random numbers. A stream is a function of a seed and
-a path, never of what ran before; and a sample is a function of a distribution and its
-noise. So noise can also be a quadrature grid or an enumeration, and an expectation that is
-estimated in training can be computed exactly in a test.
+The only module of `vaelib` that draws random numbers. A stream is a function of a seed
+and a path, never of what ran before; and a sample is a function of a distribution and
+its noise. So noise can also be a quadrature grid or an enumeration, and an expectation
+that is estimated in training can be computed exactly in a test.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ def stream(
 ) -> torch.Generator:
     """A fresh generator that depends on `(seed, *path)` and on nothing else.
 
-    Two different paths give unrelated streams; the same path gives the same stream again,
-    so that step 1,000 of a training run can be repeated without the 999 before it.
+    Two different paths give unrelated streams; the same path gives the same stream
+    again, so that step 1,000 of a training run can be repeated without the others.
 
     Args:
         seed: any integer.
         path: integers or strings that name the use, such as `("noise", step)`.
-        device: where the numbers will be drawn. The numbers differ between kinds of device.
+        device: where the numbers will be drawn. The numbers differ between kinds of
+            device.
 
     Returns:
         A `torch.Generator` on `device`.
 
     Raises:
-        TypeError: if the seed is not an integer, or a part of the path neither an integer
-            nor a string.
+        TypeError: if the seed is not an integer, or a part of the path neither an
+            integer nor a string.
 
     Example:
         >>> a, b = stream(0, "noise", 7), stream(0, "noise", 7)
@@ -79,8 +80,8 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
 def push(q: td.Distribution, noise: Tensor) -> Tensor:
     """The sample z = T(ε) of q that belongs to the noise ε, differentiable in q.
 
-    `loc + scale · ε` for (independent) normals, `loc + L ε` with the Cholesky factor L for
-    the multivariate normal, ε itself for the discrete families.
+    `loc + scale · ε` for (independent) normals, `loc + L ε` with the Cholesky factor L
+    for the multivariate normal, ε itself for the discrete families.
 
     Args:
         q: the distribution, batch shape `batch`, event shape `event`.
@@ -128,6 +129,7 @@ def _draw_values(q: td.Distribution, n: int, generator: torch.Generator) -> Tens
         index = which.reshape(which.shape + (1,) * (values.dim() - which.dim()))
         return torch.take_along_dim(values, index, axis).squeeze(axis)
     raise TypeError(
-        f"q: no rule to draw from {type(base).__name__}; expected a normal, multivariate "
-        "normal, categorical, Bernoulli, binomial or a mixture of one of them"
+        f"q: no rule to draw from {type(base).__name__}; expected a normal, "
+        "multivariate normal, categorical, Bernoulli, binomial or a mixture of one of "
+        "them"
     )

@@ -1,4 +1,4 @@
-"""Expectations by Gaussian quadrature: exact for polynomials, so usable as an oracle."""
+"""Expectations by Gaussian quadrature: exact for polynomials, so fit as an oracle."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def expect(f: Callable[[Tensor], Tensor], q: td.Distribution, n: int = 32) -> Te
 
     Args:
         f: maps z `(S, *batch, *event)` to `(S, ...)`.
-        q: a (multivariate or independent) normal, a mixture of normals without batch axes,
-            or a distribution of finite support.
+        q: a (multivariate or independent) normal, a mixture of normals without batch
+            axes, or a distribution of finite support.
         n: nodes per dimension of the event (and per component of a mixture).
 
     Returns:

@@ -1,8 +1,8 @@
 """Latent-variable models: a prior p(z) and a likelihood p(x|z).
 
-Every model has `prior()` and `likelihood(z)`, both `torch.distributions` objects. The exact
-models add what can usually not be had, `log_evidence(x)` and `posterior(x)`, so that every
-bound can be compared with the quantity it bounds.
+Every model has `prior()` and `likelihood(z)`, both `torch.distributions` objects. The
+exact models add what can usually not be had, `log_evidence(x)` and `posterior(x)`, so
+that every bound can be compared with the quantity it bounds.
 """
 
 from vaelib.models.deep import (

@@ -52,8 +52,8 @@ class DeepModel(nn.Module):
 
     Args:
         decoder: maps z `(..., D)` to the family's parameters `(..., P)`.
-        family: `Bernoulli()`, `Binomial(total_count)`, `Gaussian()`, or any callable from
-            those parameters to a distribution over x with event shape (P,).
+        family: `Bernoulli()`, `Binomial(total_count)`, `Gaussian()`, or any callable
+            from those parameters to a distribution over x with event shape (P,).
         latent_dim: D ≥ 1.
     """
 
@@ -85,7 +85,7 @@ def standard_normal(dim: int, like: Tensor) -> td.Independent:
 
 
 def mlp(*sizes: int, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
-    """A multilayer perceptron of these widths, with no activation after the last layer."""
+    """A multilayer perceptron of these widths, linear in its last layer."""
     layers: list[nn.Module] = []
     for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         if i:
@@ -99,9 +99,9 @@ def factorised_binomial(
 ) -> td.Independent:
     """The best density without cross-dimension terms for counts x, in closed form.
 
-    Each pixel has its own binomial with p = (Σ x + a) / (N·total_count + 2a). With a = 0
-    this is the maximum-likelihood factorised density; a > 0 keeps a pixel that is constant
-    in the data from forbidding every other value.
+    Each pixel has its own binomial with p = (Σ x + a) / (N·total_count + 2a). With
+    a = 0 this is the maximum-likelihood factorised density; a > 0 keeps a pixel that is
+    constant in the data from forbidding every other value.
 
     Args:
         x: counts, `(N, P)`.

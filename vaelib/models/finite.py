@@ -12,8 +12,8 @@ class FiniteModel:
 
     p(z = k) = `prior_probs[k]`,  p(x = j | z = k) = `likelihood_probs[k, j]`.
 
-    Everything about it is a finite sum. z and x are integer tensors, z of shape `(S, B)`
-    and x of shape `(B,)`.
+    Everything about it is a finite sum. z and x are integer tensors, z of shape
+    `(S, B)` and x of shape `(B,)`.
 
     Args:
         prior_probs: `(K,)`, non-negative, summing to one.
@@ -35,7 +35,8 @@ class FiniteModel:
                 raise ValueError(
                     f"{name}: expected non-negative rows that sum to one, got {table}"
                 )
-        if likelihood_probs.dim() != 2 or likelihood_probs.shape[:1] != prior_probs.shape:
+        rows = likelihood_probs.shape[:1]
+        if likelihood_probs.dim() != 2 or rows != prior_probs.shape:
             raise ValueError(
                 "likelihood_probs: expected shape (K, X) with K = "
                 f"{prior_probs.numel()}, got {tuple(likelihood_probs.shape)}"

@@ -41,8 +41,9 @@ class LinearGaussian(nn.Module):
     def maximum_likelihood(cls, x: Tensor, latent_dim: int) -> LinearGaussian:
         """The maximum-likelihood model for data x `(N, P)`, in closed form.
 
-        With eigenvalues λ₁ ≥ … ≥ λ_P of the data's covariance, σ² is the mean of the last
-        P − D of them and W = U_D (Λ_D − σ²I)^½. W is unique up to a rotation of the latent.
+        With eigenvalues λ₁ ≥ … ≥ λ_P of the data's covariance, σ² is the mean of the
+        last P − D of them and W = U_D (Λ_D − σ²I)^½. W is unique up to a rotation of
+        the latent.
 
         Equation: eq-ppca-solution
 

@@ -1,4 +1,4 @@
-"""The ledger: the book's equations as data, proved by algebra, their wrong variants refuted.
+"""The ledger: the book's equations proved by algebra, their wrong variants refuted.
 
 Needs sympy only. `python -m vaelib.symbolic` checks everything and prints a table.
 """

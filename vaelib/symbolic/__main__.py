@@ -1,4 +1,4 @@
-"""`python -m vaelib.symbolic`: check the whole ledger, print it, fail if it does not hold."""
+"""`python -m vaelib.symbolic`: check and print the ledger; fail if it does not hold."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ def main() -> int:
             print(f"    {verdict.value}: {name}")
     bad = [c.identity.label for c in checks if not c.accepted]
     variants = sum(len(c.variants) for c in checks)
-    print(f"{len(checks)} identities, {variants} wrong variants, {len(bad)} not accepted")
+    print(
+        f"{len(checks)} identities, {variants} wrong variants, {len(bad)} not accepted"
+    )
     for label in bad:
         print(f"NOT ACCEPTED: {label}")
-    return 1 if bad else 0
+    return 1 if bad or not checks else 0
 
 
 if __name__ == "__main__":

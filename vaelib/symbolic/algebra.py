@@ -25,7 +25,7 @@ def real(names: str) -> list[sp.Symbol]:
 
 
 def probabilities(name: str, n: int) -> list[sp.Expr]:
-    """Symbolic probabilities of n states, all positive: a_i / Σ a for free positive a."""
+    """Symbolic probabilities of n states: a_i / Σ a for free positive a."""
     weights = positive(f"{name}1:{n + 1}")
     return [w / sum(weights) for w in weights]
 
@@ -72,7 +72,8 @@ def normal_mean(f: sp.Expr, z: sp.Symbol, loc: sp.Expr, scale: sp.Expr) -> sp.Ex
 class Joint:
     """A joint distribution of a latent with K and an observation with X states.
 
-    `table[z][x]` are symbolic probabilities; the rest follows by summation and division.
+    `table[z][x]` are symbolic probabilities; the rest follows by summation and
+    division.
     """
 
     def __init__(self, latent: int, observed: int, name: str = "c"):

@@ -9,16 +9,19 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 from vaelib.symbolic.algebra import is_zero
-from vaelib.symbolic.points import differs
+from vaelib.symbolic.points import differs, is_arbitrary
 from vaelib.symbolic.verdict import Case, Verdict, proved_if
 
-SMOOTH = (sp.exp, sp.log, sp.erf, sp.sin, sp.cos, AppliedUndef)
+SMOOTH = (sp.exp, sp.log, sp.erf, sp.sin, sp.cos)
 
 
 def is_smooth(expression: sp.Expr, z: sp.Symbol) -> bool:
-    """Whether z goes only through functions without steps: no modulus, no cases."""
+    """Whether z goes only through functions without steps: no modulus, no cases.
+
+    An arbitrary function is assumed to have the derivatives that are taken of it.
+    """
     functions = sp.sympify(expression).atoms(sp.Function)
-    return all(isinstance(f, SMOOTH) for f in functions if f.has(z))
+    return all(isinstance(f, SMOOTH) or is_arbitrary(f) for f in functions if f.has(z))
 
 
 @dataclass(frozen=True)

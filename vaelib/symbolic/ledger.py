@@ -23,7 +23,8 @@ class Identity:
         statement: the equation in LaTeX, word for word as the book displays it.
         claim: builds the proof. Called without arguments it states the equation; its
             keyword arguments make the wrong variants.
-        wrong: what each wrong variant changes, in words, and the arguments that make it.
+        wrong: what each wrong variant changes, in words, and the arguments that make
+            it.
         assumptions: what must hold, in words.
         scope: how general the proof is: "general", or which instances were checked.
         computes: the `vaelib` function whose value the right-hand side is, if any.
@@ -59,7 +60,8 @@ class Identity:
         start = time.perf_counter()
         verdict = self.claim().verdict()
         variants = {
-            name: self.claim(**changes).verdict() for name, changes in self.wrong.items()
+            name: self.claim(**changes).verdict()
+            for name, changes in self.wrong.items()
         }
         return Check(self, verdict, variants, time.perf_counter() - start)
 

@@ -1,7 +1,8 @@
-"""Values at random admissible points: what refutes a claim, and what a proof must survive.
+"""Values at random admissible points: what refutes, and what a proof must survive.
 
 A value counts only where it is a finite number and stays what it is when evaluated with
-more digits. Where an expression is undefined, or lost its digits, nothing follows from it.
+more digits. Where an expression is undefined, or lost its digits, nothing follows from
+it.
 """
 
 from __future__ import annotations
@@ -83,6 +84,13 @@ def _known(part: sp.Expr) -> sp.Expr | None:
     return sp.Integer(0) if abs(part) < NONZERO else None
 
 
+def is_arbitrary(function: sp.Function) -> bool:
+    """Whether it stands for any function of its kind: an undefined one, or a class of
+    our own that declares a sign or a derivative."""
+    known = type(function).__module__ or ""
+    return isinstance(function, AppliedUndef) or not known.startswith("sympy.")
+
+
 def find(
     expression: sp.Expr,
     domain: Domain,
@@ -113,13 +121,13 @@ def differs(difference: sp.Expr, domain: Domain, tries: int = 3) -> bool:
 def is_defined(*expressions: sp.Expr, domain: Domain) -> bool:
     """Whether all have a value at a common random point.
 
-    Expressions in undefined functions have no values and pass. Floats, whose digits are
+    Expressions in arbitrary functions have no values and pass. Floats, whose digits are
     few, do not.
     """
     together = sp.Tuple(*expressions)
     if together.has(sp.Float):
         return False
-    if together.atoms(AppliedUndef):
+    if any(is_arbitrary(f) for f in together.atoms(sp.Function)):
         return True
     rng = random.Random(0)
     for _ in range(10):

@@ -1,8 +1,8 @@
-"""Methods of proof. Each holds a claim and returns a verdict: proved, refuted or unknown.
+"""Methods of proof: each holds a claim and says proved, refuted or unknown.
 
-A claim is *proved* by algebra that holds for all values of its symbols, *refuted* by one
-admissible point at which it is false, and otherwise *unknown*, which nobody may count as a
-success.
+A claim is *proved* by algebra that holds for all values of its symbols, *refuted* by
+one admissible point at which it is false, and otherwise *unknown*, which nobody may
+count as a success.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from vaelib.symbolic.proofs import Verdict
 
 
 class Report:
-    """The outcome of a set of checks; shown as a table in a notebook, as text elsewhere.
+    """The outcome of a set of checks: a table in a notebook, text elsewhere.
 
     Times are left out of both, so that the same ledger gives the same text.
     """
@@ -20,8 +20,8 @@ class Report:
 
     @property
     def accepted(self) -> bool:
-        """Every identity proved and every wrong variant refuted."""
-        return all(c.accepted for c in self.checks)
+        """There is an identity, all are proved and all wrong variants refuted."""
+        return bool(self.checks) and all(c.accepted for c in self.checks)
 
     def __repr__(self) -> str:
         rows = [
@@ -33,7 +33,7 @@ class Report:
             )
             for c in self.checks
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
         return "\n".join(
             "  ".join([*(row[i].ljust(widths[i]) for i in range(3)), row[3]])
             for row in rows
