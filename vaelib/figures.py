@@ -48,6 +48,7 @@ def draw_bound(
     evidence: np.ndarray,
     bound: np.ndarray,
     *,
+    colour: str = BOUND,
     legend: bool = True,
 ) -> tuple[float, float]:
     """Draw a function, a lower bound of it, the residual between, and both maxima.
@@ -55,6 +56,8 @@ def draw_bound(
     Args:
         ax: where to draw.
         theta, evidence, bound: equally long one-dimensional arrays, bound ≤ evidence.
+        colour: of the bound.
+        legend: whether to name the two curves in a legend.
 
     Returns:
         The two maximisers on the grid, of the function and of the bound.
@@ -63,12 +66,12 @@ def draw_bound(
         raise ValueError("bound: expected values at or below evidence everywhere")
     ax.fill_between(theta, bound, evidence, color=RESIDUAL, alpha=0.35, lw=0)
     ax.plot(theta, evidence, color=EVIDENCE, label="log-evidence")
-    ax.plot(theta, bound, color=BOUND, ls="--", label="lower bound")
+    ax.plot(theta, bound, color=colour, ls="--", label="lower bound")
     tops = []
-    for values, colour, marker in ((evidence, EVIDENCE, "o"), (bound, BOUND, "s")):
+    for values, line, marker in ((evidence, EVIDENCE, "o"), (bound, colour, "s")):
         top = int(np.argmax(values))
-        ax.plot(theta[top], values[top], marker, color=colour, ms=6, zorder=3)
-        ax.axvline(theta[top], color=colour, lw=0.8, ls=":", zorder=0)
+        ax.plot(theta[top], values[top], marker, color=line, ms=6, zorder=3)
+        ax.axvline(theta[top], color=line, lw=0.8, ls=":", zorder=0)
         tops.append(float(theta[top]))
     ax.set(xlabel=r"$\theta$", yticks=[])
     if legend:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
+import mpmath
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
@@ -99,13 +100,40 @@ def find(
 ) -> bool:
     """Whether a random admissible point makes the value bad; seeded, so repeatable."""
     rng = random.Random(0)
-    symbols = sp.sympify(expression).free_symbols
+    expression = sp.sympify(expression)
+    suspicious = _screen(expression, bad)
     for _ in range(tries):
-        point = random_point(symbols, rng, domain)
+        point = random_point(expression.free_symbols, rng, domain)
+        if not suspicious(point):
+            continue
         value = number(expression, point)
         if value is not None and bad(value) and _stays(expression, point, value):
             return True
     return False
+
+
+def _screen(
+    expression: sp.Expr, bad: Callable[[sp.Expr], bool]
+) -> Callable[[dict[sp.Symbol, sp.Expr]], bool]:
+    """Whether a compiled evaluation, far quicker than sympy's own, looks bad or fails.
+
+    It only decides where it is worth while to look; what is found there is sympy's.
+    """
+    symbols = sorted(expression.free_symbols, key=str)
+    try:
+        compiled = sp.lambdify(symbols, expression, "mpmath", cse=True)
+    except Exception:  # whatever cannot be compiled is evaluated by sympy
+        return lambda point: True
+
+    def suspicious(point: dict[sp.Symbol, sp.Expr]) -> bool:
+        with mpmath.workdps(DIGITS):
+            try:
+                value = compiled(*(mpmath.mpf(point[s].p) / point[s].q for s in symbols))
+                return not mpmath.isfinite(value) or bad(sp.sympify(value))
+            except Exception:
+                return True
+
+    return suspicious
 
 
 def negative(value: sp.Expr) -> bool:
