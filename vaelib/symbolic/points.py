@@ -17,6 +17,7 @@ from sympy.core.function import AppliedUndef
 
 DIGITS = 40  # of precision in a numerical evaluation
 NONZERO = sp.Float("1e-25", DIGITS)  # far above the rounding of 40 digits
+BINDING = (sp.Integral, sp.Sum, sp.Product, sp.Derivative, sp.Limit, sp.Subs)
 KNOWN = 20  # bits of a value that must be certain before it counts
 
 Domain = dict[sp.Symbol, tuple[Fraction | int, Fraction | int]]
@@ -63,7 +64,11 @@ def evaluate(
     expression: sp.Expr, point: dict[sp.Symbol, sp.Expr], digits: int = DIGITS
 ) -> sp.Expr:
     """The value of the expression at the point, to this many digits."""
-    return sp.sympify(expression).subs(point).doit().evalf(digits)
+    expression = sp.sympify(expression)
+    if expression.has(*BINDING):
+        return expression.subs(point).doit().evalf(digits)
+    values = {symbol: sp.sympify(value) for symbol, value in point.items()}
+    return expression.xreplace(values).doit().evalf(digits)  # 20 times as fast
 
 
 def number(
