@@ -168,15 +168,14 @@ def _elbo_entropy(sign=1, keep=1):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-jensen-gap",
-        statement=r"f(\E[W]) - \E[f(W)] = \E\big[ f(m) + f'(m)\,(W - m) - f(W) \big],"
-        r" \qquad m = \E[W]",
+        statement=r"f(\E[W]) - \E[f(W)] = \E\big[ f(m) + f'(m)\,(W - m) - f(W) \big]",
         claim=_jensen_gap,
         wrong={
             "the tangent at a point other than the mean": {"tangent": "elsewhere"},
             "the line not centred at the mean": {"tangent": "uncentred"},
             "the curve above its tangent": {"sign": -1},
         },
-        assumptions="f has a slope at m; W and f(W) have finite means",
+        assumptions="m = E W; f has a slope at m; W and f(W) have finite means",
         scope=f"any f, {FINITE}",
         reference="boyd2004",
     ),

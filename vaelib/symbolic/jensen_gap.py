@@ -142,8 +142,7 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-gap-path",
-        statement=r"\Delta = \int_0^1 (1 - t)\, \Var_{q_t}[\log w] \dd t,"
-        r" \qquad q_t(z) \propto q(z|x)\, w(z)^t",
+        statement=r"\Delta = \int_0^1 (1 - t)\, \Var_{q_t}[\log w] \dd t",
         claim=_path,
         wrong={
             "the weight t": {"weight": "t"},
@@ -151,7 +150,8 @@ IDENTITIES: list[Identity] = [
             "the variance under q throughout": {"frozen": True},
             "the path from the posterior to the guide": {"backwards": True},
         },
-        assumptions="q(z|x) > 0 wherever p(x, z) > 0, and the reverse",
+        assumptions="q_t(z) ∝ q(z|x) w(z)^t; q(z|x) > 0 wherever p(x, z) > 0, and the "
+        "reverse",
         scope="all probabilities on supports of 2 and 3 states",
         reference="gelman1998",
     ),
