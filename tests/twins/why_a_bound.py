@@ -12,7 +12,7 @@ def _linear_gaussian_evidence(
 ) -> float:
     weight, x, loc = torch.tensor([[w1, w2], [x1, x2], [mu1, mu2]], dtype=torch.float64)
     model = LinearGaussian(weight.unsqueeze(1), loc, sigma)
-    return float(model.log_evidence(x.unsqueeze(0)))
+    return float(model.log_evidence(x.unsqueeze(0)).detach())
 
 
 TWINS = {"eq-linear-gaussian-evidence": _linear_gaussian_evidence}
