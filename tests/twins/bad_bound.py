@@ -51,7 +51,7 @@ def _plane(x1, x2, m1, m2, w11, w12, w21, w22, s) -> float:
     nodes, weights = gauss_hermite(8, 2)
     z = nodes.unsqueeze(1)
     log_w = bounds.log_weights(model, model.prior(), _tensor(x1, x2).unsqueeze(0), z)
-    return float(bounds.elbo(log_w, weights))
+    return float(bounds.elbo(log_w.detach(), weights))
 
 
 TWINS = {
