@@ -66,11 +66,13 @@ def _log_tangent(reverse=False, strict=False, base=None):
     log = sp.log(_t) / sp.log(base) if base else sp.log(_t)
     if strict:
         return AtLeast([(_t - 1, log)], strict=True, points=[{_t: 1}])
-    return ConvexMinimum((log - _t + 1) if reverse else (_t - 1 - log), _t, sp.Integer(1))
+    return ConvexMinimum(
+        (log - _t + 1) if reverse else (_t - 1 - log), _t, sp.Integer(1)
+    )
 
 
 def _kl_nonnegative(reverse=False, strict=False, upside_down=False, under_p=False):
-    """KL(q‖p) ≥ 0 by log t ≤ t − 1 at t = p/q, for finite supports and for integrands."""
+    """KL(q‖p) ≥ 0 by log t ≤ t − 1 at t = p/q, for finite supports and integrands."""
     cases, certificates = [], []
     for n in STATES:
         q, p = _pair(n)
@@ -91,7 +93,7 @@ def _tangents(q, p):
 def _kl_hellinger(power=1, factor=1, strict=False):
     """KL(q‖p) ≥ Σ (√q − √p)², by log t ≤ t − 1 at t = √(p/q); a = √q and b = √p."""
     cases, certificates = [], []
-    for n in (2,):
+    for n in (2, 3):
         a, b = positive(f"a1:{n + 1}"), positive(f"b1:{n + 1}")
         a, b = ([v / sp.sqrt(sum(w**2 for w in s)) for v in s] for s in (a, b))
         right = sum((v**power - w**power) ** 2 for v, w in zip(a, b, strict=True))
@@ -114,7 +116,7 @@ def _roots(a, b):
 
 
 def _kl_support(reverse=False, strict=False, outside=False):
-    """KL(q‖p) ≥ −log P for q on the first k of n states, to which p gives the mass P."""
+    """KL(q‖p) ≥ −log P for q on k of n states, to which p gives the mass P."""
     cases, certificates, points = [], [], []
     for k, n in ((2, 3), (2, 4), (3, 4)):
         q, p = probabilities("q", k), probabilities("p", n)
@@ -180,7 +182,7 @@ IDENTITIES: list[Identity] = [
             "the ratio upside down": {"upside_down": True},
             "the expectation under p": {"under_p": True},
         },
-        assumptions="q and p probabilities, or densities, positive where they are compared",
+        assumptions="q and p probabilities, or densities; both positive",
         scope=BOTH,
         computes="divergences.kl",
         value=lambda: kl(*_pair(3)),
@@ -208,8 +210,8 @@ IDENTITIES: list[Identity] = [
             "the densities without their roots": {"power": 2},
             "twice as much": {"factor": 2},
         },
-        assumptions="q and p probabilities, or densities, positive where they are compared",
-        scope="the integrand for every pair of positive densities; 2 states",
+        assumptions="q and p probabilities, or densities; both positive",
+        scope="probabilities of 2 and 3 states; the integrand for all densities",
     ),
     *CALCULUS,
     *GAUSSIAN,

@@ -17,6 +17,7 @@ from vaelib.symbolic.proofs import All, Equal, Limit
 _z = sp.Symbol("z", real=True)
 _m1, _m2 = real("m1 m2")
 _s1, _s2 = positive("s1 s2")
+_HALF = sp.Rational(1, 2)
 
 
 def _normal_moments(step=1, odd=0):
@@ -45,12 +46,12 @@ def _entropy_gaussian(e=sp.E, s=None):
     return Equal([(left, sp.log(2 * sp.pi * e * (s or _s1**2)) / 2)])
 
 
-def _closed(m1, s1, m2, s2, half=sp.Rational(1, 2)):
+def _closed(m1, s1, m2, s2, half=_HALF):
     """KL(N(m1, s1²) ‖ N(m2, s2²))."""
     return sp.log(s2 / s1) + (s1**2 + (m1 - m2) ** 2) / (2 * s2**2) - half
 
 
-def _kl_gaussian(swapped=False, variances=False, half=sp.Rational(1, 2)):
+def _kl_gaussian(swapped=False, variances=False, half=_HALF):
     """The definition, integrated by the moments of a normal."""
     difference = log_normal(_z, _m1, _s1) - log_normal(_z, _m2, _s2)
     right = _closed(_m1, _s1, _m2, _s2, half)
@@ -72,8 +73,9 @@ def _kl_gaussian_diagonal(swapped=False, average=False, one_half=False):
         z = [m + s * e for m, s, e in zip(m1, s1, eps, strict=True)]
         log_q = sum(log_normal(v, m, s) for v, m, s in zip(z, m1, s1, strict=True))
         log_p = sum(log_normal(v, m, s) for v, m, s in zip(z, m2, s2, strict=True))
-        right = sum(_closed(*((c, e, a, b) if swapped else (a, b, c, e)))
-                    for a, b, c, e in rows)
+        right = sum(
+            _closed(*((c, e, a, b) if swapped else (a, b, c, e))) for a, b, c, e in rows
+        )
         right += sp.Rational(d - 1, 2) if one_half else 0
         left = standard_normal_mean(log_q - log_p, eps)
         cases.append((left, right / d if average else right))
@@ -82,15 +84,12 @@ def _kl_gaussian_diagonal(swapped=False, average=False, one_half=False):
 
 def _lower(name, d):
     """A lower triangular matrix with a positive diagonal: any covariance's factor."""
-    return sp.Matrix(
-        d,
-        d,
-        lambda i, j: sp.Symbol(
-            f"{name}{i + 1}{j + 1}", real=True, positive=True if i == j else None
-        )
-        if i >= j
-        else 0,
-    )
+    factor = sp.zeros(d, d)
+    for i in range(d):
+        for j in range(i):
+            factor[i, j] = real(f"{name}{i + 1}{j + 1}")[0]
+        factor[i, i] = positive(f"{name}{i + 1}{i + 1}")[0]
+    return factor
 
 
 def _log_gaussian(z, loc, covariance):
@@ -100,9 +99,9 @@ def _log_gaussian(z, loc, covariance):
 
 
 def _kl_gaussian_full(swapped=False, other_inverse=False, determinants=1):
-    """With Σ = L Lᵀ and L any lower triangular matrix, for one and two dimensions."""
+    """With Σ = L Lᵀ and L any lower triangular matrix, for D = 1, 2 and 3."""
     cases = []
-    for d in (2, 1):
+    for d in (2, 1, 3):
         m1, m2 = (sp.Matrix(real(f"{n}_1:{d + 1}")) for n in ("m1", "m2"))
         eps = sp.Matrix(real(f"eps1:{d + 1}"))
         l1, l2 = _lower("l", d), _lower("k", d)
@@ -124,9 +123,7 @@ def _forward_fit(swapped=False, second_moment=False, dropped=False):
     mu, m = real("mu m")
     sigma, s = positive("sigma s")
     fit = sp.sqrt(sigma**2 + mu**2) if second_moment else sigma
-    difference = sp.Poly(
-        sp.expand(log_normal(_z, mu, fit) - log_normal(_z, m, s)), _z
-    )
+    difference = sp.Poly(sp.expand(log_normal(_z, mu, fit) - log_normal(_z, m, s)), _z)
     moments = [1, mu, sigma**2 + mu**2]
     left = sum(c * moments[k] for (k,), c in difference.terms())
     right = _closed(m, s, mu, fit) if swapped else _closed(mu, fit, m, s)
@@ -182,7 +179,8 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-kl-gaussian-diagonal",
-        statement=r"\KL{q}{p} = \sum_{d=1}^{D} \left[ \log \frac{\sigma_{2d}}{\sigma_{1d}} "
+        statement=r"\KL{q}{p} = \sum_{d=1}^{D} \left[ "
+        r"\log \frac{\sigma_{2d}}{\sigma_{1d}} "
         r"+ \frac{\sigma_{1d}^2 + (\mu_{1d} - \mu_{2d})^2}{2 \sigma_{2d}^2} "
         r"- \frac12 \right]",
         claim=_kl_gaussian_diagonal,
@@ -207,7 +205,7 @@ GAUSSIAN: list[Identity] = [
             "the determinants upside down": {"determinants": -1},
         },
         assumptions="Σ₁ and Σ₂ positive definite",
-        scope="D = 1 and 2, every covariance by its Cholesky factor",
+        scope="D = 1, 2 and 3, every covariance by its Cholesky factor",
         computes="divergences.kl",
     ),
     Identity(
@@ -220,7 +218,7 @@ GAUSSIAN: list[Identity] = [
             "the second moment in place of the variance": {"second_moment": True},
             "the last divergence left out": {"dropped": True},
         },
-        assumptions="p any density with mean μ_p, variance σ_p² and finite entropy; s > 0",
+        assumptions="p has mean μ_p, variance σ_p² > 0 and finite entropy; s > 0",
         reference="bishop2006",
     ),
     Identity(
@@ -229,7 +227,7 @@ GAUSSIAN: list[Identity] = [
         r"s\, \frac{\partial^2}{\partial m^2} \N(z; m, s^2)",
         claim=_gaussian_heat,
         wrong={
-            "one half, as for the variance": {"factor": sp.Rational(1, 2)},
+            "one half, as for the variance": {"factor": _HALF},
             "the first derivative": {"order": 1},
         },
         assumptions="s > 0",
