@@ -5,6 +5,7 @@ Run as a program, this file is the server of the kill test (see the end).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -25,7 +26,6 @@ from torch import nn
 from vaelib import bounds, checkpoint, noise, training
 from vaelib.guides import AmortizedGaussian, FreeGaussian, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
-from vaelib.training import train
 
 DEVICES = [
     "cpu",
@@ -40,6 +40,10 @@ DEVICES = [
         ],
     ),
 ]
+
+
+# On the CPU, unless a test asks for another device.
+train = functools.partial(training.train, device="cpu")
 
 
 def linear_data(n=500, p=5, d=2):
@@ -206,6 +210,17 @@ def test_an_epoch_is_a_permutation():
     assert all(torch.equal(rows, torch.arange(50)) for _, rows in whole)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_device_is_found_unasked(device):
+    if device == "cpu" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here, and it is to be found")
+    model, guide, data = small()
+    run = train(model, guide, bounds.elbo, data, steps=2, device="auto")
+    assert run.device == device
+    for parameter in (*model.parameters(), *guide.parameters()):
+        assert parameter.device.type == device
+
+
 def test_no_steps():
     model, guide, data = small()
     before = state(model, guide)
@@ -328,7 +343,7 @@ def foreign_files(whole):
         "zeros": bytes(1000),
         "a tensor": saved(torch.zeros(3)),
         "a state dictionary": saved(nn.Linear(2, 2).state_dict()),
-        "code to execute": saved(Path("/")),
+        "an object": saved(Path("/")),
         "another version": saved(content | {"version": 2}),
     }
 
@@ -340,6 +355,25 @@ def test_a_foreign_or_damaged_file_is_refused(tmp_path):
         path.write_bytes(content)
         refused(path, small(), "expected a file that vaelib.training.train wrote")
         assert path.read_bytes() == content, name
+
+
+class Execute:
+    """What a hostile file can hold: a call that is made when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path):
+    path, folder = tmp_path / "run.pt", tmp_path / "executed"
+    run_small(checkpoint=path)
+    content = torch.load(path, weights_only=True)
+    torch.save(content | {"more": Execute(folder)}, path)
+    refused(path, small(), "expected a file that vaelib.training.train wrote")
+    assert not folder.exists()
 
 
 def test_no_bit_of_a_checkpoint_changes_unnoticed(tmp_path):
@@ -656,6 +690,22 @@ def test_a_bound_that_is_not_finite_is_named():
         return bounds.elbo(log_w) * (math.inf if len(calls) > 5 else 1)
 
     with pytest.raises(FloatingPointError, match="^step 4: the bound is not finite"):
+        train(model, guide, bound, data, steps=60, batch_size=8)
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    # Adam's own step can overflow; the next step must find out.
+    model, guide, data = small()
+    calls = []
+
+    def bound(log_w):
+        calls.append(1)
+        if len(calls) == 5:
+            model.decoder[2].bias.data[1] = math.inf
+        return bounds.elbo(log_w)
+
+    message = r"^step 4: the parameter model\.decoder\.2\.bias is not finite"
+    with pytest.raises(FloatingPointError, match=message):
         train(model, guide, bound, data, steps=60, batch_size=8)
 
 
