@@ -137,7 +137,7 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-optimal-guide",
-        statement=r"\argmax_{q} \ELBO(\theta, q; x) = p_\theta(z|x)",
+        statement=r"\argmax_{q} \ELBO(\theta, q; x) = \{ p_\theta(z|x) \}",
         claim=_optimal_guide,
         wrong={
             "the unnormalised joint": {"solution": "joint"},

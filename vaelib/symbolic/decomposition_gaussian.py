@@ -114,27 +114,27 @@ def _correlated_plane(factor):
     return value, -factor * sp.log(sp.factor(1 - rho**2)) / 2
 
 
-def _two_causes_value(t, s, sigma):
-    return -sp.log(2 * sp.pi * sigma**2) / 2 - s / (2 * (1 + 2 * t)) - sp.log(1 + t)
+def _two_causes_value(t, v, sigma):
+    return -sp.log(2 * sp.pi * sigma**2) / 2 - v / (2 * (1 + 2 * t)) - sp.log(1 + t)
 
 
 def _two_causes_bound(causes=2, gap=True, sign=-1):
     """max over factorised q of the ELBO of x = θ(z₁ + z₂) + σε; linear in x²."""
     theta, sigma, s1, s2 = positive("theta sigma s1 s2")
     x, m1, m2, z1, z2 = real("x m1 m2 z1 z2")
-    t, s = (theta / sigma) ** 2, (x / sigma) ** 2
+    t, v = (theta / sigma) ** 2, (x / sigma) ** 2
     z = (z1, z2)
     joint = log_normal(x, theta * (z1 + z2), sigma) + _factorised(z, (0, 0), (1, 1))
 
     def elbo(locs, sds):
         return _expect(joint - _factorised(z, locs, sds), z, locs, sds)
 
-    value = -sp.log(2 * sp.pi * sigma**2) / 2 + sign * s / (2 * (1 + causes * t))
+    value = -sp.log(2 * sp.pi * sigma**2) / 2 + sign * v / (2 * (1 + causes * t))
     value -= sp.log(1 + t) if gap else sp.log(1 + 2 * t) / 2
     best = theta * x / (sigma**2 + 2 * theta**2)
     sd = 1 / sp.sqrt(1 + t)
     d1, d2 = m1 - best, m2 - best
-    terms = [Term(HALF, LOG_TANGENT, v**2 * (1 + t)) for v in (s1, s2)]
+    terms = [Term(HALF, LOG_TANGENT, scale**2 * (1 + t)) for scale in (s1, s2)]
     terms += [Term(HALF, SQUARE, d) for d in (d1, d2)] + [Term(t / 2, SQUARE, d1 + d2)]
     lower = value - sum(term.expression() for term in terms)
     cases = [
@@ -147,23 +147,23 @@ def _two_causes_bound(causes=2, gap=True, sign=-1):
 def _two_causes_maximisers(same=False, one=False, root=1):
     """Both maximisers over t = θ²/σ², as certificates that nothing is higher."""
     t, h, k = positive("t h k")  # h: the bound's maximiser, k: the evidence's
-    s_bound, s_evidence = (1 + 2 * h) ** 2 / (1 + h), 1 + 2 * k
+    v_bound, v_evidence = (1 + 2 * h) ** 2 / (1 + h), 1 + 2 * k
 
-    def likelihood(s):
-        return (s - 1) / (1 if one else 2)
+    def likelihood(v):
+        return (v - 1) / (1 if one else 2)
 
-    def bound(s):
+    def bound(v):
         if same:
-            return (s - 1) / 2
-        return (s - 4 + root * sp.sqrt(sp.factor(s**2 + 8 * s))) / 8
+            return (v - 1) / 2
+        return (v - 4 + root * sp.sqrt(sp.factor(v**2 + 8 * v))) / 8
 
-    def evidence(t, s):
-        return -sp.log(1 + 2 * t) / 2 - s / (2 * (1 + 2 * t))
+    def evidence(t, v):
+        return -sp.log(1 + 2 * t) / 2 - v / (2 * (1 + 2 * t))
 
     sigma = 1 / sp.sqrt(2 * sp.pi)
     values = [
-        (evidence(k, s_evidence), evidence(t, s_evidence)),
-        (_two_causes_value(h, s_bound, sigma), _two_causes_value(t, s_bound, sigma)),
+        (evidence(k, v_evidence), evidence(t, v_evidence)),
+        (_two_causes_value(h, v_bound, sigma), _two_causes_value(t, v_bound, sigma)),
     ]
     certificates = [
         [Term(HALF, LOG_TANGENT, (1 + 2 * k) / (1 + 2 * t))],
@@ -172,7 +172,7 @@ def _two_causes_maximisers(same=False, one=False, root=1):
             Term(1 / ((1 + 2 * t) * (1 + h) * (1 + t)), SQUARE, h - t),
         ],
     ]
-    solved = Equal([(k, likelihood(s_evidence)), (h, bound(s_bound))])
+    solved = Equal([(k, likelihood(v_evidence)), (h, bound(v_bound))])
     return All([solved, AtLeast(values, certificates)])
 
 
@@ -212,7 +212,7 @@ GAUSSIAN: list[Identity] = [
     Identity(
         label="eq-two-causes-bound",
         statement=r"""\max_{q_1, \dots, q_N} \frac1N \sum_n \ELBO(\theta, q_n; x_n)
-= -\tfrac12 \log(2\pi\sigma^2) - \frac{s}{2(1 + 2t)} - \log(1 + t)""",
+= -\tfrac12 \log(2\pi\sigma^2) - \frac{v}{2(1 + 2t)} - \log(1 + t)""",
         claim=_two_causes_bound,
         wrong={
             "the residual left out": {"gap": False},
@@ -225,14 +225,14 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-two-causes-maximisers",
-        statement=r"""\hat t_{\text{evidence}} = \frac{s - 1}{2}, \qquad
-\hat t_{\text{bound}} = \frac{s - 4 + \sqrt{s^2 + 8s}}{8}""",
+        statement=r"""\hat t_{\text{evidence}} = \frac{v - 1}{2}, \qquad
+\hat t_{\text{bound}} = \frac{v - 4 + \sqrt{v^2 + 8v}}{8}""",
         claim=_two_causes_maximisers,
         wrong={
             "the same maximiser for both": {"same": True},
             "one cause in place of two": {"one": True},
             "the other root": {"root": -1},
         },
-        assumptions="s > 1; for s ≤ 1 both are zero",
+        assumptions="v > 1; for v ≤ 1 both are zero",
     ),
 ]
