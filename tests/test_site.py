@@ -51,7 +51,8 @@ LOOK = """() => {
     return {
         theme: document.documentElement.dataset.theme,
         equations: math.length,
-        bare: math.filter((e) => !e.querySelector('mjx-container'))
+        bare: [...math.filter((e) => !e.querySelector('mjx-container')),
+            ...all('.text_html').filter((e) => /\\\\[(\\[]/.test(e.innerText))]
             .map((e) => e.textContent),
         broken: all('mjx-merror, mjx-container [data-mml-node="merror"]')
             .map((e) => e.closest('.math, p').textContent),

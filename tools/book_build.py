@@ -10,15 +10,20 @@ which tests/test_site.py knows whether a site is fresh.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import SphinxError
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST = ".built-from"
@@ -67,7 +72,8 @@ def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
     for number, line in enumerate(lines):
         head, colon, rest = line.strip().partition(": ")
         if colon and head in ("Equation", "Equations"):
-            rest = re.sub(r"eq-[\w-]+", equation, rest)
+            known = functools.partial(equation, pages(app))
+            rest = re.sub(r"eq-[\w-]+", known, rest)
         elif colon and head == "References":
             rest = re.sub(r"\b[a-z]+\d{4}[a-z]?\b", r":cite:t:`\g<0>`", rest)
         else:
@@ -75,10 +81,33 @@ def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
         lines[number] = f"*{head}*: {rest}"
 
 
-def equation(label: re.Match[str]) -> str:
-    pages = (ROOT / "book").rglob("*.md")
-    known = any(f"({label[0]})" in page.read_text("utf-8") for page in pages)
-    return f":eq:`{label[0]}`" if known else label[0]
+def pages(app: Sphinx) -> str:
+    """The text of all pages of the book."""
+    files = (Path(app.env.doc2path(d)).with_suffix(".md") for d in app.env.found_docs)
+    return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
+
+
+def equation(text: str, label: re.Match[str]) -> str:
+    return f":eq:`{label[0]}`" if f"({label[0]})" in text else label[0]
+
+
+def link_outputs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Lead links to equations, in the HTML that a cell puts out, to their pages."""
+    equations = app.env.get_domain("math").equations
+
+    def place(link: re.Match[str]) -> str:
+        label = link[1]
+        if label not in equations:
+            logger.warning("equation not found: %s", label, location=docname)
+            return link[0]
+        page, _ = equations[label]
+        uri = "" if page == docname else app.builder.get_relative_uri(docname, page)
+        return f'href="{uri}#equation-{label}"'
+
+    for node in doctree.findall(nodes.raw):
+        if "html" in node.get("format", ""):
+            html = re.sub(r'href="#(eq-[\w-]+)"', place, node.astext())
+            node.children = [nodes.Text(html)]
 
 
 def start(app: Sphinx) -> None:
@@ -100,8 +129,10 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.set_html_assets_policy("always")  # a page can have equations in outputs only
     app.connect("config-inited", buttons, priority=100)
     app.connect("builder-inited", start)
+    app.connect("doctree-resolved", link_outputs)
     app.connect("autodoc-process-docstring", link, priority=100)
     app.connect("build-finished", finish, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
