@@ -175,8 +175,10 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-beta-residual",
-        statement=r"""\log p_\theta(x) - \ELBO_\beta(\theta, q; x)
-  = \KL{q(z)}{p_\theta(z|x)} + (\beta - 1) \KL{q(z)}{p(z)}""",
+        statement=r"""\begin{aligned}
+& \log p_\theta(x) - \ELBO_\beta(\theta, q; x) \\
+& \qquad = \KL{q(z)}{p_\theta(z|x)} + (\beta - 1) \KL{q(z)}{p(z)}
+\end{aligned}""",
         claim=_beta_residual,
         wrong={
             "β for β − 1": {"shift": 0},
