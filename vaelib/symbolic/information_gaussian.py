@@ -165,9 +165,11 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-kl-gaussian",
-        statement=r"\KL{\N(\mu_1, \sigma_1^2)}{\N(\mu_2, \sigma_2^2)} = "
-        r"\log \frac{\sigma_2}{\sigma_1} + "
-        r"\frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{2 \sigma_2^2} - \frac12",
+        statement=r"\begin{aligned} "
+        r"& \KL{\N(\mu_1, \sigma_1^2)}{\N(\mu_2, \sigma_2^2)} \\ "
+        r"& \quad = \log \frac{\sigma_2}{\sigma_1} + "
+        r"\frac{\sigma_1^2 + (\mu_1 - \mu_2)^2}{2 \sigma_2^2} - \frac12 "
+        r"\end{aligned}",
         claim=_kl_gaussian,
         wrong={
             "the arguments exchanged": {"swapped": True},
@@ -195,9 +197,10 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-kl-gaussian-full",
-        statement=r"\KL{q}{p} = \tfrac12 \left[ \tr(\Sigma_2^{-1} \Sigma_1) "
-        r"+ (\mu_2 - \mu_1)^\top \Sigma_2^{-1} (\mu_2 - \mu_1) - D "
-        r"+ \log \frac{\det \Sigma_2}{\det \Sigma_1} \right]",
+        statement=r"\begin{aligned} \KL{q}{p} = \tfrac12 \Bigl[ & "
+        r"\tr(\Sigma_2^{-1} \Sigma_1) "
+        r"+ (\mu_2 - \mu_1)^\top \Sigma_2^{-1} (\mu_2 - \mu_1) \\ "
+        r"& - D + \log \frac{\det \Sigma_2}{\det \Sigma_1} \Bigr] \end{aligned}",
         claim=_kl_gaussian_full,
         wrong={
             "the covariances exchanged": {"swapped": True},
@@ -210,8 +213,9 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-forward-fit",
-        statement=r"\KL{p}{\N(m, s^2)} = \KL{p}{\N(\mu_p, \sigma_p^2)} "
-        r"+ \KL{\N(\mu_p, \sigma_p^2)}{\N(m, s^2)}",
+        statement=r"\begin{aligned} \KL{p}{\N(m, s^2)} = {} & "
+        r"\KL{p}{\N(\mu_p, \sigma_p^2)} \\ "
+        r"& + \KL{\N(\mu_p, \sigma_p^2)}{\N(m, s^2)} \end{aligned}",
         claim=_forward_fit,
         wrong={
             "the last divergence the other way round": {"swapped": True},
