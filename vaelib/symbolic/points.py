@@ -91,8 +91,10 @@ def _known(part: sp.Expr) -> sp.Expr | None:
 
 
 def is_arbitrary(function: sp.Function) -> bool:
-    """Whether it stands for any function of its kind: an undefined one, or a class of
-    our own that declares a sign or a derivative."""
+    """Whether it stands for any function of its kind.
+
+    That is an undefined one, or a class of our own that declares how it behaves.
+    """
     known = type(function).__module__ or ""
     return isinstance(function, AppliedUndef) or not known.startswith("sympy.")
 
@@ -133,7 +135,8 @@ def _screen(
     def suspicious(point: dict[sp.Symbol, sp.Expr]) -> bool:
         with mpmath.workdps(DIGITS):
             try:
-                value = compiled(*(mpmath.mpf(point[s].p) / point[s].q for s in symbols))
+                values = (mpmath.mpf(point[s].p) / point[s].q for s in symbols)
+                value = compiled(*values)
                 return not mpmath.isfinite(value) or bad(sp.sympify(value))
             except Exception:
                 return True
