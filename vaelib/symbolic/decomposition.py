@@ -163,8 +163,11 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-elbo-free-energy",
-        statement=r"""\ELBO(\theta, q; x) = -\mathcal{F}(q), \qquad
-\mathcal{F}(q) = \E_{q}[U(z)] - \ent[q] = \KL{q}{e^{-U}/Z} - \log Z""",
+        statement=r"""\begin{aligned}
+\ELBO(\theta, q; x) &= -\mathcal{F}(q), \\
+\mathcal{F}(q) &= \E_{q}[U(z)] - \ent[q] \\
+&= \KL{q}{e^{-U}/Z} - \log Z
+\end{aligned}""",
         claim=_free_energy,
         wrong={
             "the entropy added to the energy": {"temperature": -1},
@@ -182,7 +185,8 @@ IDENTITIES: list[Identity] = [
         statement=r"""\begin{aligned}
 \log p_{\theta'}(x) - \log p_\theta(x) = {}
 & \ELBO(\theta', q; x) - \ELBO(\theta, q; x) \\
-& + \KL{q(z)}{p_{\theta'}(z|x)}, \qquad q(z) = p_\theta(z|x)
+& + \KL{q(z)}{p_{\theta'}(z|x)} \\
+& \text{with } q(z) = p_\theta(z|x)
 \end{aligned}""",
         claim=_em_step,
         wrong={**_SUBTRACTED, **_EXCHANGED, **_DROPPED},

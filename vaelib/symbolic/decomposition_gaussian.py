@@ -179,9 +179,10 @@ def _two_causes_maximisers(same=False, one=False, root=1):
 GAUSSIAN: list[Identity] = [
     Identity(
         label="eq-linear-gaussian-posterior",
-        statement=r"""p_\theta(z|x)
-= \N\bigl(z;\, M^{-1} W^\top (x - \mu),\, \sigma^2 M^{-1}\bigr),
-\qquad M = W^\top W + \sigma^2 I""",
+        statement=r"""\begin{aligned}
+p_\theta(z|x) &= \N\bigl(z;\, M^{-1} W^\top (x - \mu),\, \sigma^2 M^{-1}\bigr), \\
+M &= W^\top W + \sigma^2 I
+\end{aligned}""",
         claim=_posterior,
         wrong={
             "one in place of the noise's variance": {"precision": "one"},
@@ -195,9 +196,10 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-mean-field-gap",
-        statement=r"""\min_{m, s}
-\KL{\textstyle\prod_i \N(z_i; m_i, s_i^2)}{\N(z; \mu, \Lambda^{-1})}
-= \tfrac12 \sum_i \log \Lambda_{ii} - \tfrac12 \log\det\Lambda""",
+        statement=r"""\begin{aligned}
+& \min_{m, s} \KL{\textstyle\prod_i \N(z_i; m_i, s_i^2)}{\N(z; \mu, \Lambda^{-1})} \\
+& \qquad = \tfrac12 \textstyle\sum_i \log \Lambda_{ii} - \tfrac12 \log\det\Lambda
+\end{aligned}""",
         claim=_mean_field_gap,
         wrong={
             "the marginal variances as the minimiser": {"scales": "marginal"},
@@ -211,8 +213,10 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-two-causes-bound",
-        statement=r"""\max_{q_1, \dots, q_N} \frac1N \sum_n \ELBO(\theta, q_n; x_n)
-= -\tfrac12 \log(2\pi\sigma^2) - \frac{v}{2(1 + 2t)} - \log(1 + t)""",
+        statement=r"""\begin{aligned}
+& \max_{q_1, \dots, q_N} \frac1N \sum_n \ELBO(\theta, q_n; x_n) \\
+& \qquad = -\tfrac12 \log(2\pi\sigma^2) - \frac{v}{2(1 + 2t)} - \log(1 + t)
+\end{aligned}""",
         claim=_two_causes_bound,
         wrong={
             "the residual left out": {"gap": False},
@@ -225,8 +229,10 @@ GAUSSIAN: list[Identity] = [
     ),
     Identity(
         label="eq-two-causes-maximisers",
-        statement=r"""\hat t_{\text{evidence}} = \frac{v - 1}{2}, \qquad
-\hat t_{\text{bound}} = \frac{v - 4 + \sqrt{v^2 + 8v}}{8}""",
+        statement=r"""\begin{aligned}
+\hat t_{\text{evidence}} &= \frac{v - 1}{2}, \\
+\hat t_{\text{bound}} &= \frac{v - 4 + \sqrt{v^2 + 8v}}{8}
+\end{aligned}""",
         claim=_two_causes_maximisers,
         wrong={
             "the same maximiser for both": {"same": True},
