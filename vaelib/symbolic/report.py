@@ -15,8 +15,9 @@ class Report:
     Times are left out of both, so that the same ledger gives the same text.
     """
 
-    def __init__(self, checks: Sequence[Check]):
+    def __init__(self, checks: Sequence[Check], *, unfold: bool = False):
         self.checks = list(checks)
+        self._unfold = unfold
 
     @property
     def accepted(self) -> bool:
@@ -39,13 +40,13 @@ class Report:
             for row in rows
         )
 
+    def unfolded(self) -> Report:
+        """The same report with every entry of its HTML open."""
+        return Report(self.checks, unfold=True)
+
     def _repr_html_(self) -> str:
-        head = "<tr><th>Equation</th><th>Statement</th><th>Checked</th></tr>"
-        body = "".join(_row(c) for c in self.checks)
-        return (
-            '<div class="ledger"><table><thead>'
-            f"{head}</thead><tbody>{body}</tbody></table></div>"
-        )
+        entries = "".join(_entry(c, self._unfold) for c in self.checks)
+        return f'<div class="ledger">{entries}</div>'
 
 
 def verify(*labels: str, chapter: str | None = None) -> Report:
@@ -70,19 +71,20 @@ def _refuted(c: Check) -> int:
     return sum(v is Verdict.REFUTED for v in c.variants.values())
 
 
-def _row(c: Check) -> str:
+def _entry(c: Check, unfold: bool) -> str:
     i = c.identity
-    variants = "".join(
-        f"<li>{html.escape(name)}: {v.value}</li>" for name, v in c.variants.items()
-    )
-    facts = [f"<strong>{c.verdict.value}</strong>: {html.escape(i.method)}"]
+    facts = [("Assuming", i.assumptions), ("Method", i.method)]
     if i.scope != "general":
-        facts.append(f"instances: {html.escape(i.scope)}")
-    facts.append(f"assuming {html.escape(i.assumptions)}")
+        facts.append(("Checked for", i.scope))
+    facts += [(f"Wrong variant, {v.value}", name) for name, v in c.variants.items()]
+    rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts]
     if i.computes:
-        facts.append(f"computed by <code>vaelib.{html.escape(i.computes)}</code>")
+        name = html.escape(f"vaelib.{i.computes}")
+        rows.append(f"<dt>Computed by</dt><dd><code>{name}</code></dd>")
     return (
-        f'<tr><td><a href="#{i.label}">{i.label}</a></td>'
-        f"<td>\\({html.escape(i.statement)}\\)</td>"
-        f"<td>{'<br>'.join(facts)}<ul>{variants}</ul></td></tr>"
+        f"<details{' open' if unfold else ''}><summary>"
+        f'<a href="#{i.label}"><code>{i.label}</code></a> '
+        f"<strong>{c.verdict.value}</strong>, "
+        f"{_refuted(c)} of {len(c.variants)} wrong variants refuted</summary>"
+        f"<div>\\[{html.escape(i.statement)}\\]</div><dl>{''.join(rows)}</dl></details>"
     )
