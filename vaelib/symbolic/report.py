@@ -15,9 +15,11 @@ class Report:
     Times are left out of both, so that the same ledger gives the same text.
     """
 
-    def __init__(self, checks: Sequence[Check], *, unfold: bool = False):
+    def __init__(
+        self, checks: Sequence[Check], *, unfold: bool = False, page: str = ""
+    ):
         self.checks = list(checks)
-        self._unfold = unfold
+        self._unfold, self._page = unfold, page
 
     @property
     def accepted(self) -> bool:
@@ -40,12 +42,12 @@ class Report:
             for row in rows
         )
 
-    def unfolded(self) -> Report:
-        """The same report with every entry of its HTML open."""
-        return Report(self.checks, unfold=True)
+    def unfolded(self, page: str = "") -> Report:
+        """The same report with its entries open, and equations linked to a page."""
+        return Report(self.checks, unfold=True, page=page)
 
     def _repr_html_(self) -> str:
-        entries = "".join(_entry(c, self._unfold) for c in self.checks)
+        entries = "".join(_entry(c, self._unfold, self._page) for c in self.checks)
         return f'<div class="ledger">{entries}</div>'
 
 
@@ -71,7 +73,7 @@ def _refuted(c: Check) -> int:
     return sum(v is Verdict.REFUTED for v in c.variants.values())
 
 
-def _entry(c: Check, unfold: bool) -> str:
+def _entry(c: Check, unfold: bool, page: str) -> str:
     i = c.identity
     facts = [("Assuming", i.assumptions), ("Method", i.method)]
     if i.scope != "general":
@@ -83,7 +85,7 @@ def _entry(c: Check, unfold: bool) -> str:
         rows.append(f"<dt>Computed by</dt><dd><code>{name}</code></dd>")
     return (
         f"<details{' open' if unfold else ''}><summary>"
-        f'<a href="#{i.label}"><code>{i.label}</code></a> '
+        f'<a href="{page}#equation-{i.label}"><code>{i.label}</code></a> '
         f"<strong>{c.verdict.value}</strong>, "
         f"{_refuted(c)} of {len(c.variants)} wrong variants refuted</summary>"
         f"<div>\\[{html.escape(i.statement)}\\]</div><dl>{''.join(rows)}</dl></details>"
