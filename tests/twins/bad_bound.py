@@ -47,7 +47,8 @@ def _line(a: float, s: float) -> LinearGaussian:
 
 
 def _plane(x1, x2, m1, m2, w11, w12, w21, w22, s) -> float:
-    model = LinearGaussian(_tensor(w11, w12, w21, w22).reshape(2, 2), _tensor(m1, m2), s)
+    weight = _tensor(w11, w12, w21, w22).reshape(2, 2)
+    model = LinearGaussian(weight, _tensor(m1, m2), s)
     nodes, weights = gauss_hermite(8, 2)
     z = nodes.unsqueeze(1)
     log_w = bounds.log_weights(model, model.prior(), _tensor(x1, x2).unsqueeze(0), z)
@@ -59,7 +60,9 @@ TWINS = {
     "eq-bad-residual": _residual,
     "eq-bad-elbo": _log_weight,
     "eq-bad-averaged": lambda **c: float(divergences.lautum_information(_table(**c))),
-    "eq-mutual-averaged": lambda **c: float(divergences.mutual_information(_table(**c))),
+    "eq-mutual-averaged": lambda **c: float(
+        divergences.mutual_information(_table(**c))
+    ),
     "eq-lautum-terms": lambda **c: float(divergences.lautum_information(_table(**c))),
     "eq-bad-linear-gaussian": _plane,
     "eq-lautum-linear-gaussian": lambda **p: float(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
+from vaelib.symbolic import bad_bound_gaussian
 from vaelib.symbolic.algebra import (
     Joint,
     kl,
@@ -11,7 +12,6 @@ from vaelib.symbolic.algebra import (
     positive,
     probabilities,
 )
-from vaelib.symbolic import bad_bound_gaussian
 from vaelib.symbolic.ledger import Identity
 from vaelib.symbolic.proofs import LOG_TANGENT, AtLeast, Equal, Term
 
@@ -30,7 +30,7 @@ def _logs(values):
 
 
 def _bad_bound(reverse=False, strict=False, flat=False):
-    """log E_{p(z)}[p(x|z)] ≥ E_{p(z)}[log p(x|z)], by log t ≤ t − 1 at t = p(x|z)/p(x)."""
+    """log E_{p(z)}[p(x|z)] ≥ E_{p(z)}[log p(x|z)]: log t ≤ t − 1 at p(x|z) / p(x)."""
     cases, certificates, points = [], [], []
     for n in (2, 3, 4):
         prior, like = probabilities("p", n), positive(f"f1:{n + 1}")
@@ -61,7 +61,7 @@ def _bad_residual(swapped=False, sign=1):
 
 
 def _bad_is_elbo(forget=None):
-    """At q(z|x) = p(z) the ELBO is E_{p(z)}[log p(x|z)]; weight by weight, for any z."""
+    """At q(z|x) = p(z) the ELBO is E_{p(z)}[log p(x|z)]: weight by weight, at any z."""
     likelihood, prior = positive("f p")
     guide = prior
     left = sp.log(likelihood) + sp.log(prior) - sp.log(guide)
@@ -73,7 +73,7 @@ def _bad_is_elbo(forget=None):
 
 
 def _averaged(residual="bad", information="lautum", uniform=False):
-    """E_{p(x)} of KL(p(z) ‖ p(z|x)) is lautum, of KL(p(z|x) ‖ p(z)) mutual information."""
+    """E_{p(x)} KL(p(z) ‖ p(z|x)) is lautum, E_{p(x)} KL(p(z|x) ‖ p(z)) mutual."""
     cases = []
     for latent, observed in SHAPES:
         m = Joint(latent, observed)
@@ -109,8 +109,8 @@ def _lautum_terms(flipped=False, dropped=False):
 def _factorised(reverse=False, uniform=False):
     """Averaged over data, a pixel's binomial is best at the mean, whatever z says.
 
-    m is the pixel's mean divided by its largest count n; the decoder gives state k of the
-    latent the probability e_k. log C(n, x) is the same on both sides.
+    m is the pixel's mean divided by its largest count n; the decoder gives state k of
+    the latent the probability e_k. log C(n, x) is the same on both sides.
     """
     cases, certificates = [], []
     for states in (1, 2, 3):

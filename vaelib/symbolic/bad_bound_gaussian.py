@@ -72,7 +72,7 @@ def _bad_maximum(divisor=0, about="mean"):
 
 
 def _scalar_kl(reverse=False):
-    """KL(p(x) p(z) ‖ p(x, z)), or the reverse, for x = az + σε: pointwise, then moments."""
+    """KL(p(x) p(z) ‖ p(x, z)), or the reverse, of x = az + σε: the integrand's mean."""
     a, x, z, e = real("a x z e")
     (sigma,) = positive("s")
     total = sp.sqrt(a**2 + sigma**2)
@@ -100,23 +100,6 @@ def _sum_gaussian(factor=1, sign=1):
     """L + I = ρ."""
     (lautum, rho), (mutual, _) = _scalar_kl(), _scalar_kl(reverse=True)
     return Equal([(lautum + sign * mutual, factor * rho)])
-
-
-def _prior_weights(root=True, sign=1):
-    """E[w²] / p(x)² for w = p(x|z), z ~ p(z), x = az + σε: by completing the square.
-
-    The integrand p(x|z)² p(z) equals the right-hand side times p(x)² times a normal
-    density of z; that density integrates to one.
-    """
-    a, x, z = real("a x z")
-    (s,) = positive("s")
-    rho = a**2 / s**2
-    loc, scale = 2 * a * x / (s**2 + 2 * a**2), s / sp.sqrt(s**2 + 2 * a**2)
-    log_left = 2 * log_normal(x, a * z, s) + log_normal(z, 0, 1)
-    log_right = sp.log(1 + rho) - sp.log(1 + 2 * rho) / (2 if root else 1)
-    log_right += sign * x**2 / s**2 * rho / ((1 + rho) * (1 + 2 * rho))
-    whole = 2 * log_normal(x, 0, sp.sqrt(a**2 + s**2)) + log_normal(z, loc, scale)
-    return Equal([(log_left, log_right + whole)])
 
 
 IDENTITIES: list[Identity] = [
@@ -193,19 +176,6 @@ IDENTITIES: list[Identity] = [
         wrong={
             "the difference of the two": {"sign": -1},
             "half of ρ": {"factor": sp.Rational(1, 2)},
-        },
-        assumptions="z ~ N(0, 1), x|z ~ N(az, σ²)",
-    ),
-    Identity(
-        label="eq-prior-weights",
-        statement=r"\frac{\E_{p(z)}[w^2]}{p_\theta(x)^2} "
-        r"= \frac{1 + \rho}{\sqrt{1 + 2\rho}} \, \exp\left( "
-        r"\frac{x^2}{\sigma^2} \, \frac{\rho}{(1 + \rho)(1 + 2\rho)} \right), "
-        r"\qquad w = p_\theta(x|z)",
-        claim=_prior_weights,
-        wrong={
-            "the square root left out": {"root": False},
-            "the sign of the exponent": {"sign": -1},
         },
         assumptions="z ~ N(0, 1), x|z ~ N(az, σ²)",
     ),

@@ -12,9 +12,9 @@ from vaelib.symbolic.proofs import LOG_TANGENT, SQUARE, All, AtLeast, Equal, Ter
 def _ppca(first=True, divided=True):
     """W and σ² of probabilistic PCA: every derivative of the likelihood is zero there.
 
-    In the basis of the data's eigenvectors. For P = 2, D = 1, where W and σ² reach every
-    covariance, also the maximum: with C⁻¹ = RRᵀ, R lower triangular, the likelihood of S
-    itself is ahead by two tangent terms and a square.
+    In the basis of the data's eigenvectors. For P = 2, D = 1, where W and σ² reach
+    every covariance, also the maximum: with C⁻¹ = RRᵀ, R lower triangular, the
+    likelihood of S itself is ahead by two tangent terms and a square.
     """
     slopes = []
     for p, d in ((2, 1), (3, 1), (3, 2)):
