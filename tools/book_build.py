@@ -17,13 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import SphinxError
-from sphinx.util import logging
-
-logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST = ".built-from"
@@ -91,25 +87,6 @@ def equation(text: str, label: re.Match[str]) -> str:
     return f":eq:`{label[0]}`" if f"({label[0]})" in text else label[0]
 
 
-def link_outputs(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Lead links to equations, in the HTML that a cell puts out, to their pages."""
-    equations = app.env.get_domain("math").equations
-
-    def place(link: re.Match[str]) -> str:
-        label = link[1]
-        if label not in equations:
-            logger.warning("equation not found: %s", label, location=docname)
-            return link[0]
-        page, _ = equations[label]
-        uri = "" if page == docname else app.builder.get_relative_uri(docname, page)
-        return f'href="{uri}#equation-{label}"'
-
-    for node in doctree.findall(nodes.raw):
-        if "html" in node.get("format", ""):
-            html = re.sub(r'href="#(eq-[\w-]+)"', place, node.astext())
-            node.children = [nodes.Text(html)]
-
-
 def start(app: Sphinx) -> None:
     app.book_digest = digest()
     (Path(app.outdir) / DIGEST).unlink(missing_ok=True)
@@ -132,7 +109,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.set_html_assets_policy("always")  # a page can have equations in outputs only
     app.connect("config-inited", buttons, priority=100)
     app.connect("builder-inited", start)
-    app.connect("doctree-resolved", link_outputs)
     app.connect("autodoc-process-docstring", link, priority=100)
     app.connect("build-finished", finish, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
