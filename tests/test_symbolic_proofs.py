@@ -94,6 +94,7 @@ CONVEX = {
         ConvexMinimum((t - 1) ** 2 * sp.exp(-t), t, 1),
         UNKNOWN,
     ),
+    "floats": (ConvexMinimum(LOG_GAP + sp.Float("1e-30"), t, 1), UNKNOWN),
     "a kink": (ConvexMinimum(sp.Abs(t - 5) * (t - 1) ** 2, t, 1), UNKNOWN),
     "a minimum that is not allowed": (ConvexMinimum((t + 1) ** 2, t, -1), UNKNOWN),
     "true on the positive axis, whatever else": (
@@ -214,6 +215,7 @@ LIMITS = {
     "finite, not infinite": (Limit(t * sp.log(t), t, 0, sp.oo), REFUTED),
     "the other infinity": (Limit(sp.log(t), t, 0, sp.oo), REFUTED),
     "claimed not to exist": (Limit(t * sp.log(t), t, 0, sp.nan), REFUTED),
+    "floats": (Limit(t + sp.Float("1e-30"), t, 0, 0), UNKNOWN),
     "oscillating": (Limit(sp.sin(1 / t), t, 0, 0), UNKNOWN),
     "oscillating, as claimed": (Limit(sp.sin(1 / t), t, 0, sp.nan), UNKNOWN),
 }

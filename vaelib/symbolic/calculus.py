@@ -18,9 +18,13 @@ SMOOTH = (sp.exp, sp.log, sp.erf, sp.sin, sp.cos)
 def is_smooth(expression: sp.Expr, z: sp.Symbol) -> bool:
     """Whether z goes only through functions without steps: no modulus, no cases.
 
-    An arbitrary function is assumed to have the derivatives that are taken of it.
+    An arbitrary function is assumed to have the derivatives that are taken of it. What
+    holds a float is refused: it may vanish by rounding.
     """
-    functions = sp.sympify(expression).atoms(sp.Function)
+    expression = sp.sympify(expression)
+    if expression.has(sp.Float):
+        return False
+    functions = expression.atoms(sp.Function)
     return all(isinstance(f, SMOOTH) or is_arbitrary(f) for f in functions if f.has(z))
 
 
@@ -110,7 +114,8 @@ class Limit:
     def verdict(self) -> Verdict:
         found = sp.limit(self.f, self.t, self.to, self.side)
         value = sp.sympify(self.value)
-        if found.has(sp.Limit, sp.AccumBounds, sp.nan, sp.Float):
+        rounded = sp.sympify(self.f).has(sp.Float)
+        if rounded or found.has(sp.Limit, sp.AccumBounds, sp.nan, sp.Float):
             return Verdict.UNKNOWN
         if value is sp.nan:  # a limit is claimed not to exist, and it does
             return Verdict.REFUTED
