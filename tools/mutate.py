@@ -165,21 +165,19 @@ def commands(mutant: Mutant | None, book: bool) -> list[list[str]]:
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     if not book:
         return [[*pytest, *TESTS, "-k", DESELECT]]
-    notebooks = (
-        [f"book/{name}.ipynb" for name in CHAPTERS.get(mutant.file, ())]
-        if mutant
-        else []
-    )
-    notebooks += sorted(
-        path.relative_to(ROOT).as_posix()
-        for path in ROOT.glob("book/*/*.ipynb")
-        if path.relative_to(ROOT).as_posix() not in notebooks
-    )
-    return [
-        [*pytest, "--nbval", notebook]
-        for notebook in notebooks
-        if (ROOT / notebook).exists()
+    first = CHAPTERS[mutant.file] if mutant else []
+    chapters = [
+        path for path in ROOT.glob("book/*/*.ipynb") if path.parts[-2] != "back"
     ]
+    chapters.sort(key=lambda path: (_rank(path, first), path))  # back: sympy's pages
+    return [
+        [*pytest, "--nbval", path.relative_to(ROOT).as_posix()] for path in chapters
+    ]
+
+
+def _rank(path: Path, first: list[str]) -> int:
+    name = path.relative_to(ROOT / "book").with_suffix("").as_posix()
+    return first.index(name) if name in first else len(first)
 
 
 def attempt(mutant: Mutant | None, book: bool, limit: float) -> dict:
