@@ -163,9 +163,9 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-bad-elbo",
-        statement=r"q(z|x) = p(z) \quad\Longrightarrow\quad "
-        r"\log w = \log p_\theta(x|z) \;\text{ and }\; "
-        r"\ELBO(\theta, q; x) = \mathcal{B}(\theta; x)",
+        statement=r"\begin{aligned} q(z|x) = p(z) \quad\Longrightarrow\quad "
+        r"\log w &= \log p_\theta(x|z), \\ "
+        r"\ELBO(\theta, q; x) &= \mathcal{B}(\theta; x) \end{aligned}",
         claim=_bad_is_elbo,
         wrong={
             "the prior left out of the log-weight": {"forget": "prior"},
@@ -222,9 +222,9 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-bad-factorised",
-        statement=r"\frac1N \sum_{n=1}^N \E_{p(z)}\left[ "
-        r"\log p(x_n | \eta(z)) \right] \;\le\; "
-        r"\max_{\eta} \frac1N \sum_{n=1}^N \log p(x_n | \eta)",
+        statement=r"\begin{aligned} \frac1N \sum_{n=1}^N \E_{p(z)} & \left[ "
+        r"\log p(x_n | \eta(z)) \right] \\ & \le "
+        r"\max_{\eta} \frac1N \sum_{n=1}^N \log p(x_n | \eta) \end{aligned}",
         claim=_factorised,
         wrong={
             "the inequality reversed": {"reverse": True},

@@ -131,10 +131,10 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-bad-maximum",
-        statement=r"\max_{W, \mu, \sigma} \frac1N \sum_{n=1}^N "
+        statement=r"\begin{aligned} \max_{W, \mu, \sigma} \frac1N \sum_{n=1}^N "
         r"\mathcal{B}(W, \mu, \sigma; x_n) "
-        r"= -\frac{P}{2} \left( \log 2\pi \hat{v} + 1 \right), \qquad "
-        r"\hat{v} = \frac{1}{NP} \sum_{n=1}^N \|x_n - \bar{x}\|^2",
+        r"&= -\frac{P}{2} \left( \log 2\pi \hat{v} + 1 \right), \\ "
+        r"\hat{v} &= \frac{1}{NP} \sum_{n=1}^N \|x_n - \bar{x}\|^2 \end{aligned}",
         claim=_bad_maximum,
         wrong={
             "N − 1 in place of N": {"divisor": 1},

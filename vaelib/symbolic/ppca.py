@@ -46,8 +46,9 @@ def _ppca(first=True, divided=True):
 
 PPCA = Identity(
     label="eq-ppca-solution",
-    statement=r"\hat{\sigma}^2 = \frac{1}{P - D} \sum_{j=D+1}^{P} \lambda_j, "
-    r"\qquad \hat{W} = U_D \left( \Lambda_D - \hat{\sigma}^2 I \right)^{1/2}",
+    statement=r"\begin{aligned} \hat{\sigma}^2 &= \frac{1}{P - D} "
+    r"\sum_{j=D+1}^{P} \lambda_j, \\ \hat{W} &= "
+    r"U_D \left( \Lambda_D - \hat{\sigma}^2 I \right)^{1/2} \end{aligned}",
     claim=_ppca,
     wrong={
         "the noise not taken off the eigenvalues": {"first": False},

@@ -78,7 +78,7 @@ def _entry(c: Check, unfold: bool, page: str) -> str:
     facts = [("Assuming", i.assumptions), ("Method", i.method)]
     if i.scope != "general":
         facts.append(("Checked for", i.scope))
-    facts += [(f"Wrong variant, {v.value}", name) for name, v in c.variants.items()]
+    facts += [(v.value.capitalize(), name) for name, v in c.variants.items()]
     rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts]
     if i.computes:
         name = html.escape(f"vaelib.{i.computes}")
