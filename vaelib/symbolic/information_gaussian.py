@@ -141,8 +141,8 @@ def _gaussian_heat(factor=None, order=2):
 GAUSSIAN: list[Identity] = [
     Identity(
         label="eq-normal-moments",
-        statement=r"\E[\epsilon^{k+2}] = (k+1)\,\E[\epsilon^k], \qquad "
-        r"\E[1] = 1, \quad \E[\epsilon] = 0",
+        statement=r"\E[\varepsilon^{k+2}] = (k+1)\,\E[\varepsilon^k], \qquad "
+        r"\E[1] = 1, \quad \E[\varepsilon] = 0",
         claim=_normal_moments,
         wrong={
             "the factor k in place of k + 1": {"step": 0},
