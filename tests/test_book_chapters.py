@@ -306,3 +306,8 @@ def test_bibliography_is_complete(key: str) -> None:
     entry = bibliography()[key]
     for field in ("author", "title", "year"):
         assert re.search(rf"^\s*{field}\s*=", entry, re.M), field
+
+
+def test_cover_is_the_chapters_figure():
+    pictures = [tool.cover(notebook(source)) for source in CHAPTERS]
+    assert [p for p in pictures if p] == [tool.COVER.read_bytes()]

@@ -16,6 +16,7 @@ streams are joined, stderr and times are dropped, metadata is reduced.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import json
 import os
@@ -36,6 +37,8 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 CACHE = ROOT / "_build" / "chapters.json"  # what each chapter last ran with
+COVER = BOOK / "_static" / "cover.png"  # made from a chapter's figure
+COVER_FIGURE = "fig-bad-samples"
 LIMIT = 60  # seconds of processor time that a chapter may take
 PROCESSES = 2
 CLOCK = "import time; print(time.process_time())"  # run after a chapter's last cell
@@ -274,6 +277,16 @@ def write(path: Path, text: str) -> None:
     os.replace(part.name, path)
 
 
+def cover(notebook: NotebookNode) -> bytes | None:
+    """The picture on the README and the landing page, if this chapter draws it."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        if cell.cell_type == "code" and figure.get("name") == COVER_FIGURE:
+            images = (o.get("data", {}).get("image/png") for o in cell.outputs)
+            return base64.b64decode(next(i for i in images if i))
+    return None
+
+
 def disagreement(source: Path) -> str:
     """How a committed pair differs from what this tool would write; empty if not."""
     path = source.with_suffix(".ipynb")
@@ -349,6 +362,8 @@ def sync(sources: list[Path], force: bool) -> int:
                 continue
             notebook = reduce(outcome.notebook)
             write(source.with_suffix(".ipynb"), text_of(notebook))
+            if picture := cover(notebook):
+                COVER.write_bytes(picture)
             cache[name] = [digest, output_digest(notebook)]
             print(f"{name}: {outcome.seconds:.1f} s of processor time", flush=True)
     CACHE.parent.mkdir(exist_ok=True)
@@ -367,6 +382,8 @@ def main(argv: list[str] | None = None) -> int:
     action.add_argument("--from-notebook", action="store_true")
     action.add_argument("--first-cell", action="store_true")
     args = parser.parse_args(argv)
+    # What is stored is the CPU's: a GPU draws other noise, so its pictures differ.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if args.first_cell:
         print(first_cell())
         return 0
