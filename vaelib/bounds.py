@@ -149,7 +149,7 @@ def renyi(log_w: Tensor, alpha: float, weights: Tensor | None = None) -> Tensor:
 
     Notes: its rounding errors grow as 1/|1 − α| near α = 1.
 
-    References: li2016, eq. 4 and theorem 2.
+    References: li2016, theorems 1 and 2.
     """
     if not math.isfinite(alpha):
         raise ValueError(f"alpha: expected a finite number, got {alpha}")
@@ -180,7 +180,7 @@ def cubo(log_w: Tensor, n: float = 2, weights: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: if n is below 1.
 
-    References: dieng2017, eq. 4.
+    References: dieng2017.
     """
     if not n >= 1:
         raise ValueError(f"n: expected an order of at least 1, got {n}")

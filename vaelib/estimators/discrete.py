@@ -99,7 +99,7 @@ def gumbel_softmax(
         TypeError: for a q that is not categorical.
         ValueError: if the temperature is not positive, or the noise has another shape.
 
-    References: jang2017; maddison2017concrete.
+    References: jang2017; maddison2017b.
     """
     base = innermost(q)
     if not isinstance(base, td.Categorical):

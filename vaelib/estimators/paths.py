@@ -100,7 +100,7 @@ def importance_weighted_pathwise(
 
     Notes: the signal-to-noise ratio of its gradient in q falls as S grows.
 
-    References: burda2016, eq. 13; rainforth2018.
+    References: burda2016; rainforth2018.
     """
     require_path(q)
     return importance_weighted(values_of(f, samples(q, noise), q))
@@ -128,7 +128,7 @@ def doubly_reparameterised(f: Integrand, q: td.Distribution, noise: Tensor) -> T
     Notes: f is called twice, once without gradient for the weights v. With one sample
     it is `sticking_the_landing`.
 
-    References: tucker2019, eq. 8.
+    References: tucker2019.
     """
     require_path(q)
     z, q = samples(q, noise), detached(q)

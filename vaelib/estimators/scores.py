@@ -110,7 +110,7 @@ def vimco(f: Integrand, q: td.Distribution, noise: Tensor) -> Tensor:
     Raises:
         ValueError: for fewer than 2 samples.
 
-    References: mnih2016, eq. 9.
+    References: mnih2016.
     """
     several(noise)
     z = samples(q, noise).detach()
