@@ -91,7 +91,7 @@ def draw_gumbel(q: td.Distribution, n: int, generator: torch.Generator) -> Tenso
     """
     base = innermost(q)
     if not isinstance(base, td.Categorical):
-        raise TypeError(f"q: expected a Categorical, got a {type(base).__name__}")
+        raise TypeError(f"q: expected a Categorical, got {type(base).__name__}")
     empty = base.logits.detach().new_empty(n, *base.logits.shape)
     return -empty.exponential_(generator=generator).log()
 

@@ -29,7 +29,7 @@ def require_path(q: td.Distribution) -> None:
     """Refuse a q whose samples are no differentiable function of noise."""
     if not isinstance(innermost(q), (td.Normal, td.MultivariateNormal)):
         raise TypeError(
-            f"q: a {name_of(q)} has no differentiable path from noise to sample; "
+            f"q: {name_of(q)} has no differentiable path from noise to sample; "
             "expected a Normal, Independent(Normal) or MultivariateNormal. For this "
             "guide use score_function_leave_one_out (vimco for the importance-weighted "
             "bound), or enumerate_exact where its support is finite and small"
@@ -42,16 +42,19 @@ def samples(q: td.Distribution, noise: Tensor) -> Tensor:
         raise ValueError(
             f"q: expected batch shape (B,), one guide per datum, got {q.batch_shape}"
         )
-    wanted = tuple(q.batch_shape + q.event_shape)
-    matches = noise.dim() == 1 + len(wanted) and all(
-        n in (1, w) for n, w in zip(noise.shape[1:], wanted, strict=True)
-    )
-    if not matches or noise.shape[2:] != q.event_shape or len(noise) == 0:
-        raise ValueError(
-            f"noise: expected shape (S, {', '.join(map(str, wanted))}) or the same "
-            f"with one row for all data, got {tuple(noise.shape)}"
-        )
+    check_noise(noise, q.batch_shape + q.event_shape)
     return push(q, noise)
+
+
+def check_noise(noise: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse noise that is not `(S, B, ...)` or `(S, 1, ...)` for a shape (B, ...)."""
+    rows = noise.shape[1:2]
+    if len(noise) and rows in ((1,), shape[:1]) and noise.shape[2:] == shape[1:]:
+        return
+    raise ValueError(
+        f"noise: expected shape (S, {', '.join(map(str, shape))}) with at least one "
+        f"sample, or the same with one row for all data, got {tuple(noise.shape)}"
+    )
 
 
 def values_of(f: Integrand, z: Tensor, q: td.Distribution) -> Tensor:
@@ -79,7 +82,7 @@ def rebuilt(q: td.Distribution, change: Callable[[Tensor], Tensor]) -> td.Distri
         return td.Independent(rebuilt(q.base_dist, change), q.reinterpreted_batch_ndims)
     if type(q) not in PARAMETERS:
         known = ", ".join(kind.__name__ for kind in PARAMETERS)
-        raise TypeError(f"q: expected one of {known}, got a {name_of(q)}")
+        raise TypeError(f"q: expected one of {known}, got {name_of(q)}")
     names = PARAMETERS[type(q)]
     return type(q)(**{name: change(getattr(q, name)) for name in names})
 

@@ -9,6 +9,7 @@ from torch import distributions as td
 from vaelib.bounds import elbo
 from vaelib.estimators.common import (
     Integrand,
+    check_noise,
     constant,
     name_of,
     samples,
@@ -45,7 +46,7 @@ def enumerate_exact(
     """
     if not innermost(q).has_enumerate_support:
         raise TypeError(
-            f"q: a {name_of(q)} has no finite support to enumerate; for a Gaussian "
+            f"q: {name_of(q)} has no finite support to enumerate; for a Gaussian "
             "guide use pathwise, for others score_function"
         )
     z = samples(q, _support(q))
@@ -108,17 +109,12 @@ def gumbel_softmax(
             if base.has_enumerate_support
             else "pathwise if it is Gaussian, else score_function"
         )
-        raise TypeError(f"q: expected a Categorical, got a {name_of(q)}; use {fitting}")
+        raise TypeError(f"q: expected a Categorical, got {name_of(q)}; use {fitting}")
     if not temperature > 0:
         raise ValueError(f"temperature: expected a positive number, got {temperature}")
-    shape = base.logits.shape
-    if noise.dim() != 1 + len(shape) or noise.shape[2:] != shape[1:]:
-        raise ValueError(
-            f"noise: expected Gumbel numbers of shape (S, {', '.join(map(str, shape))})"
-            f" or the same with one row for all data, got {tuple(noise.shape)}"
-        )
+    check_noise(noise, base.logits.shape)
     z = ((base.logits + noise) / temperature).softmax(-1)
     if straight_through:
-        hard = torch.nn.functional.one_hot(z.argmax(-1), shape[-1]).to(z)
+        hard = torch.nn.functional.one_hot(z.argmax(-1), z.shape[-1]).to(z)
         z = hard + (z - z.detach())
     return elbo(values_of(f, z, q), constant(weights))

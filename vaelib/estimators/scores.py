@@ -51,12 +51,13 @@ def score_function(
 
     References: williams1992.
     """
-    baseline = torch.as_tensor(baseline).detach()
-    if baseline.shape not in ((), q.batch_shape):
-        raise ValueError(
-            f"baseline: expected a number or shape {tuple(q.batch_shape)}, one per "
-            f"datum, got {tuple(baseline.shape)}"
-        )
+    if isinstance(baseline, Tensor):
+        if baseline.shape not in ((), q.batch_shape):
+            raise ValueError(
+                f"baseline: expected a number or shape {tuple(q.batch_shape)}, one per "
+                f"datum, got {tuple(baseline.shape)}"
+            )
+        baseline = baseline.detach()
     z = samples(q, noise).detach()
     values = values_of(f, z, q)
     slopes = values + (values.detach() - baseline) * q.log_prob(z)
