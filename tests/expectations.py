@@ -263,20 +263,19 @@ def check_bound(estimator: Callable, name: str, samples: int) -> None:
     )
 
 
-def each_sample(estimator, f, parameters, family, nodes):
-    """The estimator's gradients with one node as its only sample, one row per node.
+def each_draw(estimator, f, parameters, family, noise: Tensor) -> Tensor:
+    """The estimator's gradients, one row for each of the T draws of noise (S, T, ...).
 
     `parameters` are rows for one datum, by name, as `family` takes them.
     """
+    draws = noise.shape[1]
     leaves = {
-        k: v.detach().expand(len(nodes), *v.shape[1:]).clone().requires_grad_()
+        k: v.detach().expand(draws, *v.shape[1:]).clone().requires_grad_()
         for k, v in parameters.items()
     }
-    values = estimator(f, family(**leaves), nodes[:, 0].unsqueeze(0))
+    values = estimator(f, family(**leaves), noise)
     slopes = torch.autograd.grad(values.sum(), list(leaves.values()))
-    return torch.cat(
-        [s.reshape(len(nodes), -1) for s in slopes], 1
-    )  # (nodes, parameters)
+    return torch.cat([s.reshape(draws, -1) for s in slopes], 1)  # (T, parameters)
 
 
 def variance(slopes, weights):

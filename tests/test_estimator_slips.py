@@ -18,7 +18,7 @@ from tests.expectations import (
     check_bound,
     check_expectation,
     check_landing,
-    each_sample,
+    each_draw,
     exact,
     expected,
     variance,
@@ -111,9 +111,9 @@ def test_a_flipped_baseline_is_caught_by_its_variance():
     rows, unit = {"loc": torch.tensor([1.0], dtype=F64)}, torch.ones((), dtype=F64)
 
     def spread(baseline):
-        slopes = each_sample(
+        slopes = each_draw(
             partial(estimators.score_function, baseline=baseline),
-            lambda z, q: z.square(), rows, partial(td.Normal, scale=unit), nodes,
+            lambda z, q: z.square(), rows, partial(td.Normal, scale=unit), nodes.T,
         )  # fmt: skip
         torch.testing.assert_close(weights @ slopes, 2 * rows["loc"], **CLOSE)
         return variance(slopes, weights).item()
