@@ -147,7 +147,7 @@ def renyi(log_w: Tensor, alpha: float, weights: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: if alpha is not finite.
 
-    Notes: its rounding errors grow as 1/|1 − α| near α = 1.
+    Notes: its rounding errors grow without limit as α tends to 1.
 
     References: li2016, theorems 1 and 2.
     """
