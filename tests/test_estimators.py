@@ -65,6 +65,24 @@ def test_weights_make_an_estimator_its_own_expectation(name, problem):
     check(again.sum(), exact(case, None), case.leaves)
 
 
+def test_weights_count_as_constants():
+    """An enumeration's weights, made from q's leaf, pass no gradient of their own."""
+    case = PROBLEMS["finite"](0)
+    q = case.guide()
+    found = estimators.score_function(case.f, q, case.nodes, weights=q.probs.T)
+    check(found.sum(), exact(case, None), case.leaves)
+    noise, leaf = normal(5, 1, 3, seed=54), case.leaves["logits"]
+    slopes = []
+    share = leaf.softmax(1)[:, 0].expand(5)
+    for weights in (share, share.detach()):
+        value = estimators.gumbel_softmax(
+            lambda z, q: z[..., 0], td.Categorical(logits=leaf), noise,
+            weights=weights, temperature=1.0,
+        )  # fmt: skip
+        slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
+    torch.testing.assert_close(*slopes, **CLOSE)
+
+
 @pytest.mark.parametrize("name", SINGLE)
 @pytest.mark.parametrize("problem", ["linear-Gaussian", "full Gaussian"])
 def test_the_mean_of_two_samples_is_unbiased(name, problem):
