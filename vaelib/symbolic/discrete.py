@@ -29,13 +29,17 @@ def _guide(states):
     return a, q, [(1 if k == 0 else 0) - q[0] for k in range(states)]
 
 
+def _average(values):
+    return sum(values) / sp.Integer(len(values))
+
+
+def _sigmoid(t):
+    return 1 / (1 + sp.exp(-t))
+
+
 def _slope(f, a):
     """∂f / ∂φ_1."""
     return a[0] * sp.diff(f, a[0])
-
-
-def _average(values):
-    return sum(values) / sp.Integer(len(values))
 
 
 def _gradient(centred=True, sign=1):
@@ -52,28 +56,23 @@ def _gradient(centred=True, sign=1):
 
 
 def _jump(seen=1, power=2, spread="δ(1 − δ)"):
-    """D_h over the three ranges of u: both bits one, only the second, both zero."""
-    (h,), (phi, zero, one) = positive("h"), real("phi f0 f1")
-    delta = _sigmoid(phi + h) - _sigmoid(phi)
+    """D over the three ranges of u: both bits one, only the second, both zero."""
+    (eta,), (phi, zero, one) = positive("eta"), real("phi f0 f1")
+    delta = _sigmoid(phi + eta) - _sigmoid(phi)
     probs = [_sigmoid(phi), delta, 1 - _sigmoid(phi) - delta]
-    values = [(one - one) / h, (one - zero) / h, (zero - zero) / h]
+    values = [(one - one) / eta, (one - zero) / eta, (zero - zero) / eta]
     first = mean(probs, values)
     second = mean(probs, [(v - first) ** 2 for v in values])
     shape = {"δ(1 − δ)": delta * (1 - delta), "δ": delta}[spread]
-    slope = sp.exp(-phi) / (1 + sp.exp(-phi)) ** 2
+    slope = sp.diff(_sigmoid(phi), phi)
     cases = [
-        (first, seen * delta / h * (one - zero)),
-        (second, shape / h**power * (one - zero) ** 2),
+        (first, seen * delta / eta * (one - zero)),
+        (second, shape / eta**power * (one - zero) ** 2),
     ]
-    limit = Limit(delta / h, h, sp.Integer(0), seen * slope)
-    return All([Equal(cases), limit])
+    return All([Equal(cases), Limit(delta / eta, eta, sp.Integer(0), seen * slope)])
 
 
-def _sigmoid(t):
-    return 1 / (1 + sp.exp(-t))
-
-
-def _leave_one_out(f, h, own=False, share=None):
+def _leave_one_out(f, h, own=False):
     """The leave-one-out estimate from values f and scores h of the samples."""
     n, total = sp.Integer(len(f)), sum(f)
     others = [total / n if own else (total - v) / (n - 1) for v in f]
@@ -118,22 +117,19 @@ def _rloo_variance(pairs=True, sign=1, mixed="(S − 2)/(S (S − 1))"):
     cases = []
     for states, samples in ((2, 2), (2, 3), (3, 2), (2, 4)):
         _, q, h, f, draws = _tuples(states, samples)
-        n, centre, score = sp.Integer(samples), mean(q, f), mean(q, h)
-        u, v = [x - centre for x in f], [x - score for x in h]
+        n, u, v = sp.Integer(samples), [x - mean(q, f) for x in f], h  # E[h] = 0
 
-        def moment(i, j, q=q, u=u, v=v):
-            return mean(q, [x**i * y**j for x, y in zip(u, v, strict=True)])
-
-        exact = moment(1, 1)
+        m = {
+            (i, j): mean(q, [x**i * y**j for x, y in zip(u, v, strict=True)])
+            for i, j in ((1, 1), (2, 2), (2, 0), (0, 2))
+        }
         left = sum(
-            p * (_leave_one_out([f[i] for i in t], [h[i] for i in t]) - exact) ** 2
+            p * (_leave_one_out([f[i] for i in t], [h[i] for i in t]) - m[1, 1]) ** 2
             for p, t in draws
         )
         share = {"(S − 2)/(S (S − 1))": (n - 2) / (n * (n - 1)), "1/S": 1 / n}[mixed]
-        right = moment(2, 2) / n - share * exact**2
-        if pairs:
-            right += sign * moment(2, 0) * moment(0, 2) / (n * (n - 1))
-        cases.append((left, right))
+        price = sign * m[2, 0] * m[0, 2] / (n * (n - 1)) if pairs else 0
+        cases.append((left, m[2, 2] / n - share * m[1, 1] ** 2 + price))
     return Equal(cases)
 
 
@@ -164,17 +160,18 @@ IDENTITIES: list[Identity] = [
     Identity(
         label="eq-discrete-jump",
         statement=r"""\begin{aligned}
-\E_u[D_h] &= \frac{\delta_h}{h}\, \big( f(1) - f(0) \big) \\
-\Var_u[D_h] &= \frac{\delta_h\, (1 - \delta_h)}{h^2}\, \big( f(1) - f(0) \big)^2
+\E_u[D_\eta] &= \frac{\delta_\eta}{\eta}\, \big( f(1) - f(0) \big) \\
+\Var_u[D_\eta] &= \frac{\delta_\eta\, (1 - \delta_\eta)}{\eta^2}\,
+\big( f(1) - f(0) \big)^2
 \end{aligned}""",
         claim=_jump,
         wrong={
             "the jump never seen, as for the derivative": {"seen": 0},
-            "a variance that stays bounded as h falls": {"power": 1},
+            "a variance that stays bounded as η falls": {"power": 1},
             "the second moment for the variance": {"spread": "δ"},
         },
-        assumptions="one bit z = 1[u < σ(φ)], u uniform; h > 0; δ_h = σ(φ + h) − σ(φ), "
-        "and δ_h / h → σ′(φ)",
+        assumptions="one bit z = 1[u < σ(φ)], u uniform; η > 0; δ = σ(φ + η) − σ(φ), "
+        "and δ / η → σ′(φ)",
     ),
     Identity(
         label="eq-discrete-exact",

@@ -73,9 +73,8 @@ def _mean(shift=-1, jacobian=True):
         for k, integral in enumerate(_antiderivatives(v, a))
     ]
     limits = [Limit(f, v, sp.oo, sp.Integer(0)) for f in _antiderivatives(v, a)]
-    return All(
-        [Equal([(slope * push * density * dl_dz, slope * inside), *found]), *limits]
-    )
+    case = (slope * push * density * dl_dz, slope * inside)
+    return All([Equal([case, *found]), *limits])
 
 
 def _antiderivatives(v, a):
@@ -120,12 +119,8 @@ def _second_moment(power=1, weight="ζ(1 − ζ)"):
     inside = {"ζ(1 − ζ)": z * (1 - z), "one": sp.Integer(1)}[weight]
     right = slope**2 * inside / tau**power * _here(tau, v, a)
     b, c = real("b c")
-    return All(
-        [
-            Equal([(slope**2 * push**2 * density * dl_dz, right)]),
-            Limit(_logistic(tau * c - b), tau, sp.Integer(0), _logistic(b)),
-        ]
-    )
+    limit = Limit(_logistic(tau * c - b), tau, sp.Integer(0), _logistic(b))
+    return All([Equal([(slope**2 * push**2 * density * dl_dz, right)]), limit])
 
 
 def _straight_through(rule="ends"):
