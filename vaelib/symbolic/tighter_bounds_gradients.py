@@ -99,7 +99,7 @@ def _bump(z):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-snr-encoder",
-        statement=r"""\sqrt{K}\; \mathrm{SNR}_K \;\longrightarrow\;
+        statement=r"""\sqrt{K}\, \mathrm{SNR}_K \to
 |d|\, \sqrt{\frac{1 + c^2}{d^2 + r^2 (2 r^2 - 1)}}""",
         claim=_encoder,
         wrong={
@@ -116,9 +116,11 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-iw-gradient",
-        statement=r"""\nabla \log \frac1K \sum_{k=1}^K w_k
-= \sum_{k=1}^K \tilde w_k \nabla \log w_k,
-\qquad \tilde w_k = \frac{w_k}{\sum_{j=1}^K w_j}""",
+        statement=r"""\begin{aligned}
+\nabla \log \frac1K \sum_{k=1}^K w_k
+&= \sum_{k=1}^K \tilde w_k \nabla \log w_k, \\
+\tilde w_k &= \frac{w_k}{\sum_{j=1}^K w_j}
+\end{aligned}""",
         claim=_gradient,
         wrong={
             "all weights equal, the gradient of the ELBO": {"weights": "equal"},
@@ -133,10 +135,11 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-dreg",
-        statement=r"""\nabla_\phi \mathcal{L}_K
-= \E\!\left[ \sum_{k=1}^K \tilde w_k^2\,
+        statement=r"""\begin{aligned}
+& \nabla_\phi \mathcal{L}_K \\
+&\quad = \E\!\left[ \sum_{k=1}^K \tilde w_k^2\,
 \frac{\partial \log w(z_k)}{\partial z_k}\, \frac{\partial z_k}{\partial \phi} \right]
-""",
+\end{aligned}""",
         claim=_dreg,
         wrong={
             "the weights not squared": {"power": 1, "weight": _bump},

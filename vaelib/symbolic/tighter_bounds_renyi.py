@@ -97,9 +97,11 @@ def _gaussian_value():
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-renyi-residual",
-        statement=r"\log p_\theta(x) - \mathcal{R}_\alpha = \frac{1}{\alpha - 1}"
-        r" \log \E_{q}\!\left[ \left( \frac{p_\theta(z|x)}{q(z|x)} \right)^{1-\alpha}"
-        r" \right]",
+        statement=r"""\begin{aligned}
+& \log p_\theta(x) - \mathcal{R}_\alpha \\
+&\quad = \frac{1}{\alpha - 1}
+\log \E_{q}\!\left[ \left( \frac{p_\theta(z|x)}{q(z|x)} \right)^{1-\alpha} \right]
+\end{aligned}""",
         claim=_residual,
         wrong={
             "guide and posterior exchanged": {"swapped": True},
@@ -115,7 +117,7 @@ IDENTITIES: list[Identity] = [
     Identity(
         label="eq-renyi-slope",
         statement=r"\frac{\mathrm{d} \mathcal{R}_\alpha}{\mathrm{d} \alpha}"
-        r" = - \frac{1}{(1 - \alpha)^2} \KL{q_\alpha}{q} \le 0",
+        r" = - \frac{\KL{q_\alpha}{q}}{(1 - \alpha)^2} \le 0",
         claim=_slope,
         wrong={
             "not squared": {"power": 1},
@@ -130,9 +132,11 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-renyi-gaussian",
-        statement=r"""\mathcal{R}_\alpha = \log p_\theta(x) - \frac{\alpha d^2}{2 k}
-+ \log r - \frac{\log k}{2 (1 - \alpha)},
-\qquad k = \alpha + (1 - \alpha)\, r^2 > 0""",
+        statement=r"""\begin{aligned}
+\mathcal{R}_\alpha &= \log p_\theta(x) - \frac{\alpha d^2}{2 k} \\
+&\quad + \log r - \frac{\log k}{2 (1 - \alpha)}, \\
+k &= \alpha + (1 - \alpha)\, r^2 > 0
+\end{aligned}""",
         claim=_gaussian,
         wrong={
             "the shift weighed by 1 − α": {"shift": "1 - alpha"},

@@ -86,8 +86,10 @@ def _eubo_value():
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-cubo-chi",
-        statement=r"\mathrm{CUBO}_2 - \log p_\theta(x)"
-        r" = \tfrac12 \log \big( 1 + \chi^2(p_\theta(z|x) \,\|\, q) \big)",
+        statement=r"""\begin{aligned}
+& \mathrm{CUBO}_2 - \log p_\theta(x) \\
+&\quad = \tfrac12 \log \big( 1 + \chi^2(p_\theta(z|x) \,\|\, q) \big)
+\end{aligned}""",
         claim=_chi,
         wrong={
             "the half forgotten": {"half": 1},
@@ -116,8 +118,8 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-cubo-estimate",
-        statement=r"\ELBO \;\le\; \E\!\left[ \frac1n \log \frac1S \sum_{s=1}^S w_s^n"
-        r" \right] \;\le\; \mathrm{CUBO}_n",
+        statement=r"""\ELBO \le \E\!\left[ \frac1n \log \frac1S \sum_{s=1}^S w_s^n
+\right] \le \mathrm{CUBO}_n""",
         claim=_estimate,
         wrong={
             "the estimate is above the evidence, as the bound is": {
