@@ -21,6 +21,7 @@ from tests.expectations import (
     each_draw,
     exact,
     expected,
+    tuples,
     variance,
 )
 from vaelib import bounds, estimators
@@ -164,6 +165,58 @@ def test_leaving_nothing_out_shrinks_the_gradient_by_the_share_of_one():
         torch.testing.assert_close(slope, right * (samples - 1) / samples, **CLOSE)
 
 
+def check_draws(estimator, again) -> None:
+    """The same gradients from each draw: what a mean cannot tell, as in a baseline."""
+    for name, samples in (("Poisson", 3), ("finite", 3), ("finite", 2)):
+        problem = PROBLEMS[name](6)
+        rows = tuples(len(problem.nodes), samples)
+        q, noise = problem.guide(), problem.nodes[:, 0][rows]
+        leaf = next(iter(problem.leaves.values()))
+        for i in range(0, rows.shape[1], 5):
+            values = [e(problem.f, q, noise[:, i : i + 1]) for e in (estimator, again)]
+            slopes = [
+                torch.autograd.grad(v.sum(), leaf, retain_graph=True)[0] for v in values
+            ]
+            torch.testing.assert_close(*slopes, **CLOSE)
+
+
+def mean_of_others(f):
+    return torch.stack([torch.cat([f[:s], f[s + 1 :]]).mean(0) for s in range(len(f))])
+
+
+def test_leaving_one_out_written_again_agrees_draw_by_draw():
+    again = leave_one_out_with(mean_of_others)
+    check_draws(estimators.score_function_leave_one_out, again)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [lambda f: -mean_of_others(f), lambda f: 0 * f, lambda f: 2 * mean_of_others(f)],
+    ids=["flipped", "none", "doubled"],
+)
+def test_a_baseline_unbiased_but_wrong_is_caught_draw_by_draw(others):
+    check_expectation(leave_one_out_with(others), "finite", 2)
+    with pytest.raises(AssertionError, match="not close"):
+        check_draws(estimators.score_function_leave_one_out, leave_one_out_with(others))
+
+
+def leaving_one_out_on_the_path(f, q, noise):
+    z = push(q, noise)  # the detach is missing
+    values = f(z, q)
+    known = values.detach()
+    signal = known - mean_of_others(known)
+    return average(values, values + signal * q.log_prob(z))
+
+
+def test_a_missing_detach_in_leaving_one_out_is_caught_draw_by_draw():
+    """It makes the pathwise estimator of a normal guide: unbiased, but another one."""
+    check_expectation(leaving_one_out_on_the_path, "Poisson", 2)
+    with pytest.raises(AssertionError, match="not close"):
+        check_draws(
+            estimators.score_function_leave_one_out, leaving_one_out_on_the_path
+        )
+
+
 def landing_without_detach(f, q, noise):
     return f(push(q, noise), q).mean(0)
 
@@ -269,7 +322,9 @@ def test_a_slip_in_double_reparameterisation_is_caught(name):
         check_bound(DOUBLY[name], "Poisson", 2)
 
 
-def vimco_with(*, sign=1, live=False, own=False, model=True, path=False, other=False):
+def vimco_with(
+    *, sign=1, live=False, own=False, model=True, path=False, other=False, added=False
+):
     """VIMCO with one thing changed."""
 
     def estimator(f, q, noise):
@@ -282,7 +337,8 @@ def vimco_with(*, sign=1, live=False, own=False, model=True, path=False, other=F
             rest = torch.cat([known[:s], known[s + 1 :]])
             mean = (known if own else rest).mean(0, keepdim=True)
             rows.append(bounds.importance_weighted(torch.cat([rest, mean])))
-        signal = bounds.importance_weighted(known) - torch.stack(rows)
+        without = -torch.stack(rows) if added else torch.stack(rows)
+        signal = bounds.importance_weighted(known) - without
         score = (detached(q) if other else q).log_prob(z)
         value = bounds.importance_weighted(log_w)
         slopes = sign * (signal * score).sum(0) + (value if model else 0)
@@ -303,6 +359,16 @@ VIMCO = {
 @pytest.mark.parametrize("problem", ["linear-Gaussian", *DISCRETE])
 def test_vimco_written_again_is_unbiased(problem):
     check_bound(vimco_with(), problem, 2)
+
+
+def test_vimco_written_again_agrees_draw_by_draw():
+    check_draws(estimators.vimco, vimco_with())
+
+
+def test_a_baseline_of_vimco_unbiased_but_wrong_is_caught_draw_by_draw():
+    check_bound(vimco_with(added=True), "finite", 2)
+    with pytest.raises(AssertionError, match="not close"):
+        check_draws(estimators.vimco, vimco_with(added=True))
 
 
 @pytest.mark.parametrize("samples", [2, 3])

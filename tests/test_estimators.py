@@ -71,6 +71,8 @@ def test_weights_count_as_constants():
     q = case.guide()
     found = estimators.score_function(case.f, q, case.nodes, weights=q.probs.T)
     check(found.sum(), exact(case, None), case.leaves)
+    best = estimators.optimal_baseline(case.f, q, case.nodes, weights=q.probs.T)
+    assert not best.requires_grad
     noise, leaf = normal(5, 1, 3, seed=54), case.leaves["logits"]
     slopes = []
     share = leaf.softmax(1)[:, 0].expand(5)
@@ -81,6 +83,21 @@ def test_weights_count_as_constants():
         )  # fmt: skip
         slopes.append(torch.autograd.grad(value.sum(), leaf)[0])
     torch.testing.assert_close(*slopes, **CLOSE)
+
+
+def test_a_baseline_counts_as_a_constant():
+    case = PROBLEMS["finite"](0)
+    baseline = case.leaves["logits"].sum(1)
+    found = estimators.score_function(
+        case.f, case.guide(), case.nodes,
+        weights=case.weights, baseline=baseline,
+    )  # fmt: skip
+    check(found.sum(), exact(case, None), case.leaves)
+    one = estimators.score_function(
+        case.f, case.guide(), case.nodes[:1], baseline=baseline.requires_grad_()
+    )
+    (slope,) = torch.autograd.grad(one.sum(), baseline, allow_unused=True)
+    assert slope is None
 
 
 @pytest.mark.parametrize("name", SINGLE)
