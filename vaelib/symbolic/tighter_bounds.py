@@ -147,9 +147,9 @@ IDENTITIES: list[Identity] = [
     Identity(
         label="eq-iw-gain",
         statement=r"""\begin{aligned}
-& \mathcal{L}_{K+1} - \mathcal{L}_K \\
-&\quad = \E\!\left[ \frac{1}{K+1} \sum_{j=1}^{K+1} \left(
-\frac{A_{-j}}{A} - 1 - \log \frac{A_{-j}}{A} \right) \right]
+& \mathcal{L}_{K+1} - \mathcal{L}_K = \E\!\left[ \frac{1}{K+1} \sum_{j=1}^{K+1} h_j
+\right], \\
+& h_j = \frac{A_{-j}}{A} - 1 - \log \frac{A_{-j}}{A}
 \end{aligned}""",
         claim=_gain,
         wrong={

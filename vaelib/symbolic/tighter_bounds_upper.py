@@ -118,8 +118,10 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-cubo-estimate",
-        statement=r"""\ELBO \le \E\!\left[ \frac1n \log \frac1S \sum_{s=1}^S w_s^n
-\right] \le \mathrm{CUBO}_n""",
+        statement=r"""\begin{aligned}
+\ELBO &\le \E\!\left[ \frac1n \log \frac1S \sum_{s=1}^S w_s^n \right] \\
+&\le \mathrm{CUBO}_n
+\end{aligned}""",
         claim=_estimate,
         wrong={
             "the estimate is above the evidence, as the bound is": {
