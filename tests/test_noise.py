@@ -212,3 +212,25 @@ def test_innermost_unwraps_every_independent():
     q = GAUSSIAN["twice independent"]
     assert isinstance(noise.innermost(q), td.Normal)
     assert noise.innermost(DISCRETE["bernoulli"]) is DISCRETE["bernoulli"]
+
+
+def test_gumbel_noise_has_its_distribution_and_its_argmax_is_a_sample():
+    q = td.Categorical(PROBS)
+    g = noise.draw_gumbel(q, 40_000, noise.stream(0, "gumbel"))
+    assert g.shape == (40_000, 2, 3) and g.dtype == F64 and not g.requires_grad
+    assert bool(g.isfinite().all())
+    for at in (-1.0, 0.0, 2.0):
+        below = torch.exp(-torch.exp(torch.tensor(-at, dtype=F64)))
+        assert_mean((g <= at).double(), below, error=0.03)
+    winner = (q.logits + g).argmax(-1)
+    chosen = torch.nn.functional.one_hot(winner, 3)
+    assert_mean(chosen.double(), PROBS, error=0.03)
+    again = noise.draw_gumbel(q, 40_000, noise.stream(0, "gumbel"))
+    assert torch.equal(g, again)
+
+
+def test_gumbel_noise_has_the_axes_of_the_relaxed_sample():
+    q = td.Independent(td.Categorical(torch.ones(4, 2, 5)), 1)
+    assert noise.draw_gumbel(q, 3, noise.stream(0)).shape == (3, 4, 2, 5)
+    with pytest.raises(TypeError, match="q: expected a Categorical, got Bernoulli"):
+        noise.draw_gumbel(td.Bernoulli(PROBS), 3, noise.stream(0))

@@ -28,11 +28,13 @@ TARGETS = [
     PACKAGE / "bounds.py",
     PACKAGE / "divergences.py",
     *sorted((PACKAGE / "models").glob("*.py")),
+    *sorted((PACKAGE / "estimators").glob("*.py")),
 ]
 # Fast tests of the numbers; those of the site, the book and the trainer are left out.
 TESTS = [
     "tests/test_bounds.py",
     "tests/test_bound_gradients.py",
+    "tests/test_estimators.py",
     "tests/test_divergences.py",
     "tests/test_models.py",
     "tests/test_guides.py",
@@ -45,6 +47,16 @@ DESELECT = "not the_equation_is_proved"  # the proofs do not use what is changed
 CHAPTERS = {
     "vaelib/bounds.py": ["bounds/jensen", "bounds/decomposition", "bounds/bad-bound"],
     "vaelib/divergences.py": ["bounds/information", "bounds/bad-bound"],
+    "vaelib/estimators/common.py": ["gradients/reparameterization"],
+    "vaelib/estimators/discrete.py": ["gradients/discrete"],
+    "vaelib/estimators/paths.py": [
+        "gradients/reparameterization",
+        "bounds/tighter-bounds",
+    ],
+    "vaelib/estimators/scores.py": [
+        "gradients/reparameterization",
+        "gradients/discrete",
+    ],
     "vaelib/models/finite.py": ["bounds/jensen", "bounds/bad-bound"],
     "vaelib/models/linear_gaussian.py": [
         "bounds/why-a-bound",

@@ -124,6 +124,88 @@ def importance_weighted(log_w: Tensor, weights: Tensor | None = None) -> Tensor:
     return torch.logsumexp(log_w + _column(log_w, weights).log(), 0)
 
 
+def renyi(log_w: Tensor, alpha: float, weights: Tensor | None = None) -> Tensor:
+    """The Rényi bound L_α = (1 − α)⁻¹ log E_q[w^(1 − α)], the ELBO at α = 1.
+
+    Equation: eq-renyi
+
+    It falls as α rises: log p(x) at α = 0, a lower bound for α > 0 and an upper bound
+    for α < 0, all of the *exact* expectation. With S samples in its place the estimate
+    is the ELBO in expectation at S = 1, whatever α, and moves towards L_α as S grows:
+    from below for α < 1, from above for α > 1. So for α ≥ 0 it is a lower bound in
+    expectation for every S. For α < 0 it is biased downward and need not be an upper
+    bound: a small sample makes it mislead. At α = 0 it is `importance_weighted`.
+
+    Args:
+        log_w: log-weights of samples from q, `(S, B)`.
+        alpha: the order α, any finite number.
+        weights: as for `elbo`; makes the expectation, and so the direction, exact.
+
+    Returns:
+        `(B,)`: nats, one per datum; its direction is as above.
+
+    Raises:
+        ValueError: if alpha is not finite.
+
+    Notes: its rounding errors grow without limit as α tends to 1.
+
+    References: li2016, theorems 1 and 2.
+    """
+    if not math.isfinite(alpha):
+        raise ValueError(f"alpha: expected a finite number, got {alpha}")
+    if alpha == 1:
+        return elbo(log_w, weights)
+    return importance_weighted((1 - alpha) * log_w, weights) / (1 - alpha)
+
+
+def cubo(log_w: Tensor, n: float = 2, weights: Tensor | None = None) -> Tensor:
+    """The χ upper bound CUBO_n = n⁻¹ log E_q[wⁿ], the Rényi bound of order 1 − n.
+
+    Equation: eq-cubo
+
+    An upper bound on log p(x) for n ≥ 1 where the expectation is exact, and infinite
+    where w has no n-th moment under q. An estimate from S samples is biased downward,
+    without limit where the weights are heavy-tailed: it can lie below log p(x), and
+    below the ELBO's own limit, however certain its samples look.
+
+    Args:
+        log_w: log-weights of samples from q, `(S, B)`.
+        n: the order, at least 1; at 1 it is `importance_weighted`.
+        weights: as for `elbo`; makes the expectation, and so the direction, exact.
+
+    Returns:
+        `(B,)`: an upper bound on log p(x) in the exact limit, not in expectation;
+        nats; one per datum.
+
+    Raises:
+        ValueError: if n is below 1.
+
+    References: dieng2017.
+    """
+    if not n >= 1:
+        raise ValueError(f"n: expected an order of at least 1, got {n}")
+    return renyi(log_w, 1 - n, weights)
+
+
+def eubo(log_w: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The evidence upper bound, EUBO = E_p(z|x)[log w]: the posterior draws z, not q.
+
+    Equation: eq-eubo
+
+    EUBO = log p(x) + KL(p(z|x) ‖ q(z|x)), the mirror image of the ELBO. The average is
+    the same as in `elbo`; what makes it an upper bound is where the samples come from,
+    and this function cannot see that.
+
+    Args:
+        log_w: log-weights of samples from the exact *posterior*, `(S, B)`.
+        weights: as for `elbo`; probabilities under the posterior.
+
+    Returns:
+        `(B,)`: an upper bound on log p(x) in expectation; nats; one per datum.
+    """
+    return _average(log_w, weights)
+
+
 def _average(values: Tensor, weights: Tensor | None) -> Tensor:
     _two_axes(values)
     if weights is None:

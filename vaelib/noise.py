@@ -77,6 +77,25 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
         return _draw_values(q, n, generator)
 
 
+def draw_gumbel(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
+    """Gumbel noise for `n` samples of a categorical q, one number for each state.
+
+    With such g, argmax(log q + g) is a sample of q; the softmax in its place is the
+    relaxed sample of `vaelib.estimators.gumbel_softmax`.
+
+    Returns:
+        Tensor `(n, *q.batch_shape, *q.event_shape, K)`, without gradient.
+
+    Raises:
+        TypeError: if q is not categorical.
+    """
+    base = innermost(q)
+    if not isinstance(base, td.Categorical):
+        raise TypeError(f"q: expected a Categorical, got {type(base).__name__}")
+    empty = base.logits.detach().new_empty(n, *base.logits.shape)
+    return -empty.exponential_(generator=generator).log()
+
+
 def push(q: td.Distribution, noise: Tensor) -> Tensor:
     """The sample z = T(ε) of q that belongs to the noise ε, differentiable in q.
 

@@ -11,7 +11,17 @@ import sympy as sp
 
 from vaelib.symbolic.proofs import Verdict
 
-CHAPTERS = ("why_a_bound", "information", "jensen", "decomposition", "bad_bound", "vae")
+CHAPTERS = (
+    "why_a_bound",
+    "information",
+    "jensen",
+    "decomposition",
+    "bad_bound",
+    "tighter_bounds",
+    "reparameterization",
+    "discrete",
+    "vae",
+)
 
 
 @dataclass(frozen=True)
