@@ -150,7 +150,7 @@ IDENTITIES: list[Identity] = [
     Identity(
         label="eq-pathwise",
         statement=r"\nabla_\phi \E_{q}[f(z)]"
-        r" = \E_{p(\epsilon)}\big[ \nabla_\phi f(T(\epsilon, \phi)) \big]",
+        r" = \E_{p(\varepsilon)}\big[ \nabla_\phi f(T(\varepsilon, \phi)) \big]",
         claim=_pathwise,
         wrong={
             "the noise lost from the slope in the scale": {"noise": "lost"},
@@ -199,9 +199,9 @@ IDENTITIES: list[Identity] = [
     *RARE,
     Identity(
         label="eq-stl",
-        statement=r"\nabla_\phi \ELBO = \E_{p(\epsilon)}\Big["
-        r" \nabla_\phi T(\epsilon, \phi)\;"
-        r" \nabla_z \log w(z) \big|_{z = T(\epsilon, \phi)} \Big]",
+        statement=r"\nabla_\phi \ELBO = \E_{p(\varepsilon)}\Big["
+        r" \nabla_\phi T(\varepsilon, \phi)\;"
+        r" \nabla_z \log w(z) \big|_{z = T(\varepsilon, \phi)} \Big]",
         claim=_stl,
         wrong={
             "log q left out, not held fixed": {"drop": "log q"},
@@ -218,8 +218,8 @@ IDENTITIES: list[Identity] = [
     STL_VARIANCE,
     Identity(
         label="eq-pathwise-cholesky",
-        statement=r"\log \N(\mu + L\epsilon;\, \mu,\, L L^\top)"
-        r" = \log \N(\epsilon;\, 0,\, I) - \log \det L",
+        statement=r"\log \N(\mu + L\varepsilon;\, \mu,\, L L^\top)"
+        r" = \log \N(\varepsilon;\, 0,\, I) - \log \det L",
         claim=_cholesky,
         wrong={
             "the covariance LᵀL": {"transposed": True},
