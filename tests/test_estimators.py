@@ -71,6 +71,14 @@ def test_weights_count_as_constants():
     q = case.guide()
     found = estimators.score_function(case.f, q, case.nodes, weights=q.probs.T)
     check(found.sum(), exact(case, None), case.leaves)
+    for path in (estimators.pathwise, estimators.sticking_the_landing):
+        weights = torch.ones(3, dtype=F64).requires_grad_()
+        loc = torch.zeros(1, dtype=F64, requires_grad=True)
+        value = path(
+            lambda z, q: z, td.Normal(loc, 1.0), normal(3, 1, seed=55), weights=weights
+        )
+        used = torch.autograd.grad(value.sum(), [loc, weights], allow_unused=True)
+        assert used[0] == 3 and used[1] is None
     best = estimators.optimal_baseline(case.f, q, case.nodes, weights=q.probs.T)
     assert not best.requires_grad
     noise, leaf = normal(5, 1, 3, seed=54), case.leaves["logits"]
