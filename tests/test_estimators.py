@@ -599,6 +599,12 @@ def test_enumeration_takes_all_combinations():
     value = estimators.enumerate_exact(f, q)
     assert seen[0][:, 0].tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     torch.testing.assert_close(value, torch.tensor([2 * 0.8 + 0.5]))
-    count = td.Binomial(3, torch.tensor([0.25, 0.5], dtype=F64))
-    value = estimators.enumerate_exact(lambda z, q: z.square(), count)
-    torch.testing.assert_close(value, count.variance + count.mean**2, **CLOSE)
+
+
+def test_enumeration_of_a_binomial_guide_has_the_gradient_of_its_closed_form():
+    leaf = torch.tensor([0.25, 0.5], dtype=F64, requires_grad=True)
+    q = td.Binomial(3, leaf)
+    value = estimators.enumerate_exact(lambda z, q: z.square(), q)
+    wanted = q.variance + q.mean**2
+    for weight in (torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])):
+        check((weight * value).sum(), (weight * wanted).sum(), {"probs": leaf})
