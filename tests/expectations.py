@@ -238,7 +238,9 @@ def expected(estimator: Callable, problem: Problem, samples: int) -> Tensor:
 def check(found: Tensor, wanted: Tensor, leaves: dict[str, Tensor]) -> None:
     """Same value, and the same gradient in every parameter."""
     torch.testing.assert_close(found, wanted, **CLOSE)
-    options = {"allow_unused": True, "materialize_grads": True}
+    options = {
+        "allow_unused": True, "materialize_grads": True, "retain_graph": True
+    }  # fmt: skip
     slopes = torch.autograd.grad(found, list(leaves.values()), **options)
     rights = torch.autograd.grad(wanted, list(leaves.values()), **options)
     for name, slope, right in zip(leaves, slopes, rights, strict=True):

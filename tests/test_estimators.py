@@ -71,6 +71,14 @@ def test_weights_count_as_constants():
     q = case.guide()
     found = estimators.score_function(case.f, q, case.nodes, weights=q.probs.T)
     check(found.sum(), exact(case, None), case.leaves)
+    for path in (estimators.pathwise, estimators.sticking_the_landing):
+        weights = torch.ones(3, dtype=F64).requires_grad_()
+        loc = torch.zeros(1, dtype=F64, requires_grad=True)
+        value = path(
+            lambda z, q: z, td.Normal(loc, 1.0), normal(3, 1, seed=55), weights=weights
+        )
+        used = torch.autograd.grad(value.sum(), [loc, weights], allow_unused=True)
+        assert used[0] == 3 and used[1] is None
     best = estimators.optimal_baseline(case.f, q, case.nodes, weights=q.probs.T)
     assert not best.requires_grad
     noise, leaf = normal(5, 1, 3, seed=54), case.leaves["logits"]
@@ -591,6 +599,12 @@ def test_enumeration_takes_all_combinations():
     value = estimators.enumerate_exact(f, q)
     assert seen[0][:, 0].tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     torch.testing.assert_close(value, torch.tensor([2 * 0.8 + 0.5]))
-    count = td.Binomial(3, torch.tensor([0.25, 0.5], dtype=F64))
-    value = estimators.enumerate_exact(lambda z, q: z.square(), count)
-    torch.testing.assert_close(value, count.variance + count.mean**2, **CLOSE)
+
+
+def test_enumeration_of_a_binomial_guide_has_the_gradient_of_its_closed_form():
+    leaf = torch.tensor([0.25, 0.5], dtype=F64, requires_grad=True)
+    q = td.Binomial(3, leaf)
+    value = estimators.enumerate_exact(lambda z, q: z.square(), q)
+    wanted = q.variance + q.mean**2
+    for weight in (torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])):
+        check((weight * value).sum(), (weight * wanted).sum(), {"probs": leaf})

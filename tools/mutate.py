@@ -35,6 +35,7 @@ TESTS = [
     "tests/test_bounds.py",
     "tests/test_bound_gradients.py",
     "tests/test_estimators.py",
+    "tests/test_estimator_slips.py",
     "tests/test_divergences.py",
     "tests/test_models.py",
     "tests/test_guides.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch import distributions as td
 
@@ -132,7 +133,8 @@ def doubly_reparameterised(f: Integrand, q: td.Distribution, noise: Tensor) -> T
     """
     require_path(q)
     z, q = samples(q, noise), detached(q)
-    share = values_of(f, z.detach(), q).detach().softmax(0)  # v, (S, B)
+    with torch.no_grad():
+        share = values_of(f, z, q).softmax(0)  # v, (S, B)
     path = share.reshape(share.shape + (1,) * len(q.event_shape))
     log_w = values_of(f, surrogate(z, path * z), q)
     return surrogate(importance_weighted(log_w), (share * log_w).sum(0))
