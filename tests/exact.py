@@ -68,7 +68,7 @@ def linear_gaussian(p: int, d: int, n: int = 3) -> Case:
     q = td.MultivariateNormal(
         posterior.loc + 0.3, scale_tril=1.1 * posterior.scale_tril
     )
-    nodes, weights = gauss_hermite({1: 40, 2: 16, 3: 11}[d], d)
+    nodes, weights = gauss_hermite({1: 40, 2: 16, 3: 16}[d], d)
     z = push(q, nodes.unsqueeze(1))
     prior_z = push(model.prior(), nodes.unsqueeze(1)).expand_as(z)
     log_evidence = torch.from_numpy(np.atleast_1d(evidence.logpdf(x.numpy())))

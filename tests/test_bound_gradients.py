@@ -100,7 +100,7 @@ def test_exact_evidence_from_weights_has_the_gradient_of_the_evidence(p, d):
         core = scores.T @ scores - len(x) * inverse
         expected = (core @ w, scores.sum(0), model.scale**2 * core.trace())
     for slope, exact in zip(found, expected, strict=True):
-        torch.testing.assert_close(slope, exact, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(slope, exact, **CLOSE)
     direct = torch.autograd.grad(
         model.log_evidence(x).sum(), (model.weight, model.loc, model.log_scale)
     )
