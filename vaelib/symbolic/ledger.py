@@ -18,9 +18,15 @@ CHAPTERS = (
     "decomposition",
     "bad_bound",
     "tighter_bounds",
+    "mean_field",
+    "vi_or_mcmc",
     "reparameterization",
     "discrete",
     "vae",
+    "latent_space",
+    "gap",
+    "collapse",
+    "neighbours",
 )
 
 

@@ -1,4 +1,4 @@
-"""Real data that needs no network, and toy densities with known answers."""
+"""Real data that comes with scikit-learn and so needs no network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch import distributions as td
 
 DIGIT_LEVELS = 16  # a pixel counts the dark dots of a 4×4 block
 
@@ -46,21 +45,29 @@ def digits(dtype: torch.dtype = torch.float32) -> Digits:
     return Digits(train_x.to(dtype), train_y, test_x.to(dtype), test_y)
 
 
-def bimodal(gap: float = 4.0, scale: float = 1.0) -> td.MixtureSameFamily:
-    """The density ½ N(−gap/2, scale²) + ½ N(gap/2, scale²), mean 0, float64.
+class Iris(NamedTuple):
+    """Four lengths of 150 flowers in centimetres, `(150, 4)`, and their species."""
 
-    Its variance is scale² + gap²/4.
+    x: Tensor
+    species: Tensor
+    names: tuple[str, ...]
+
+
+def iris(dtype: torch.dtype = torch.float64) -> Iris:
+    """The 150 irises of three species bundled with scikit-learn.
+
+    Columns: length and width of the sepal, length and width of the petal.
+
+    References: fisher1936.
+
+    Example:
+        >>> flowers = iris()
+        >>> tuple(flowers.x.shape), flowers.names
+        ((150, 4), ('setosa', 'versicolor', 'virginica'))
     """
-    loc = torch.tensor([-gap / 2, gap / 2], dtype=torch.float64)
-    return td.MixtureSameFamily(
-        td.Categorical(torch.ones_like(loc)),
-        td.Normal(loc, torch.full_like(loc, scale)),
-    )
+    from sklearn.datasets import load_iris
 
-
-def correlated_gaussian(rho: float) -> td.MultivariateNormal:
-    """The Gaussian in two dimensions with unit variances and correlation ρ, float64."""
-    if not -1 < rho < 1:
-        raise ValueError(f"rho: expected a correlation between -1 and 1, got {rho}")
-    covariance = torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64)
-    return td.MultivariateNormal(torch.zeros(2, dtype=torch.float64), covariance)
+    bundle = load_iris()
+    names = tuple(str(name) for name in bundle.target_names)
+    x, species = torch.from_numpy(bundle.data), torch.from_numpy(bundle.target)
+    return Iris(x.to(dtype), species, names)

@@ -1,4 +1,4 @@
-"""What a trained model is worth: estimates with their standard errors, in nats."""
+"""The evidence by importance sampling, and what is measured with it."""
 
 from __future__ import annotations
 

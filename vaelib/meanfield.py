@@ -1,0 +1,1 @@
+"""Coordinate ascent for the Bayesian Gaussian mixture."""

@@ -1,0 +1,9 @@
+"""The identities of the chapter *Measuring the gap*."""
+
+from __future__ import annotations
+
+from vaelib.symbolic.ledger import Identity
+
+DEFINITIONS: dict[str, str] = {}
+
+IDENTITIES: list[Identity] = []
