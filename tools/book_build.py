@@ -1,5 +1,8 @@
 """Sphinx extension of the book: any warning fails the build, however it was started.
 
+It also runs the chapters, all afresh and several at a time; Jupyter Book alone would
+run them one after the other.
+
 `jupyter-book build -W` does that too, but readers type the plain command. Failing at
 the end, inside the build, also makes Sphinx forget what it has read, so that the next
 build reads the faulty page again instead of passing over it.
@@ -12,14 +15,24 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import re
+import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import ExecutionResult, single_nb_execution
+from myst_nb.core.config import NbParserConfig
+from nbformat import read
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import SphinxError
+from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGEST = ".built-from"
@@ -27,6 +40,7 @@ DIGEST = ".built-from"
 # The command jupyter-book of this environment, and its options in `make book`.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 AS_IN_MAKE_BOOK = ["--all", "-W", "--keep-going", "-n"]
+AT_ONCE = min(4, os.cpu_count() or 1)  # kernels; each uses one thread and a GPU's share
 
 
 class WarningsFail(SphinxError):
@@ -95,6 +109,37 @@ def start(app: Sphinx) -> None:
             page.unlink()
 
 
+def execute(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+    """Run the notebooks that are about to be read, and leave them where myst-nb looks.
+
+    The cache is emptied first, so nothing in it is older than this build: its keys
+    would not notice a change in vaelib. A notebook that fails is not put there; myst-nb
+    runs it again, and stops the build with its error.
+    """
+    settings: NbParserConfig = app.env.mystnb_config
+    folder = Path(settings.execution_cache_path)
+    shutil.rmtree(folder, ignore_errors=True)
+    cache = get_cache(folder)
+    paths = [Path(env.doc2path(name)) for name in docnames]
+    paths = [path for path in paths if path.suffix == ".ipynb"]
+
+    def run(path: Path) -> ExecutionResult:
+        return single_nb_execution(
+            read(path, as_version=4),
+            cwd=str(path.parent),
+            timeout=settings.execution_timeout,
+            allow_errors=False,
+        )
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for path, result in zip(paths, pool.map(run, paths), strict=True):
+            if result.err is None:
+                took = {"execution_seconds": result.time}
+                bundle = CacheBundleIn(result.nb, str(path), data=took)
+                cache.cache_notebook_bundle(bundle, check_validity=False)
+                logging.getLogger(__name__).info(f"{path.stem}: {result.time:.1f} s")
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     if error is not None:
         return
@@ -109,6 +154,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.set_html_assets_policy("always")  # a page can have equations in outputs only
     app.connect("config-inited", buttons, priority=100)
     app.connect("builder-inited", start)
+    app.connect("env-before-read-docs", execute)
     app.connect("autodoc-process-docstring", link, priority=100)
     app.connect("build-finished", finish, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
