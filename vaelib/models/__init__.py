@@ -16,6 +16,7 @@ from vaelib.models.deep import (
 )
 from vaelib.models.finite import FiniteModel
 from vaelib.models.linear_gaussian import LinearGaussian
+from vaelib.models.rbm import RBM, bit_states
 from vaelib.models.scalar import ScalarModel, ScalarPosterior
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "FiniteModel",
     "Gaussian",
     "LinearGaussian",
+    "RBM",
     "ScalarModel",
     "ScalarPosterior",
+    "bit_states",
     "factorised_binomial",
     "mlp",
     "standard_normal",
