@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -110,8 +111,9 @@ def is_chapter(source: Path) -> bool:
 def toc_files() -> list[str]:
     """The files of the book in reading order, as its table of contents names them."""
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    return [toc["root"], *(c["file"] for c in toc.get("chapters", [])), *chapters]
+    chapters = [c for part in toc["parts"] for c in part["chapters"]]
+    files = ([c["file"], *(s["file"] for s in c.get("sections", []))] for c in chapters)
+    return [toc["root"], *itertools.chain.from_iterable(files)]
 
 
 def pages() -> list[Path]:
