@@ -23,6 +23,13 @@ GAUSSIAN = {
     "twice independent": td.Independent(td.Independent(td.Normal(LOC, SCALE), 1), 1),
     "multivariate": td.MultivariateNormal(LOC, scale_tril=TRIL),
 }
+TRANSFORMED = {
+    "log-normal": td.LogNormal(0.3 * LOC, 0.3 * SCALE),
+    "transformed vector": td.TransformedDistribution(
+        td.Independent(td.Normal(LOC, SCALE), 1),
+        [td.AffineTransform(1.0, SCALE, event_dim=1), td.AffineTransform(LOC, 2.0)],
+    ),
+}
 MIXTURES = {
     "scalar mixture": td.MixtureSameFamily(
         td.Categorical(PROBS), td.Normal(LOC.T.contiguous(), SCALE.T.contiguous())
@@ -58,7 +65,7 @@ def test_a_stream_depends_on_nothing_that_ran_before():
 def test_a_stream_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
     generator = noise.stream(0, "x")
-    for q in (GAUSSIAN | MIXTURES | DISCRETE).values():
+    for q in (GAUSSIAN | TRANSFORMED | MIXTURES | DISCRETE).values():
         noise.sample(q, 5, generator)
     noise.permutation(5, generator)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -99,9 +106,9 @@ def test_a_permutation_holds_each_item_once_and_repeats():
     assert not torch.equal(order, noise.permutation(50, noise.stream(1, "order")))
 
 
-@pytest.mark.parametrize("name", GAUSSIAN | MIXTURES | DISCRETE)
+@pytest.mark.parametrize("name", GAUSSIAN | TRANSFORMED | MIXTURES | DISCRETE)
 def test_noise_and_sample_have_the_axes_of_the_distribution(name):
-    q = (GAUSSIAN | MIXTURES | DISCRETE)[name]
+    q = (GAUSSIAN | TRANSFORMED | MIXTURES | DISCRETE)[name]
     eps = noise.draw(q, 7, noise.stream(0))
     assert eps.shape == (7, *q.batch_shape, *q.event_shape)
     assert not eps.requires_grad
@@ -155,6 +162,22 @@ def test_without_a_smooth_map_the_noise_is_the_sample(name):
     q = (DISCRETE | MIXTURES)[name]
     eps = noise.draw(q, 4, noise.stream(0))
     assert torch.equal(noise.push(q, eps), eps)
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_a_transformed_sample_is_its_bases_sample_through_the_transforms(name):
+    q = TRANSFORMED[name]
+    eps = noise.draw(q, 6, noise.stream(1))
+    assert torch.equal(eps, noise.draw(q.base_dist, 6, noise.stream(1)))
+    z = noise.push(q, eps)
+    base = LOC + SCALE * eps
+    expected = (
+        (0.3 * base).exp() if name == "log-normal" else LOC + 2 * (1 + SCALE * base)
+    )
+    torch.testing.assert_close(z, expected, rtol=0, atol=1e-12)
+    values = noise.sample(q, 40_000, noise.stream(0, name))
+    if name == "log-normal":
+        assert_mean(values, q.mean, error=0.2)
 
 
 def test_noise_without_batch_axes_is_shared_by_the_batch():

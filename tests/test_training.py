@@ -24,7 +24,7 @@ from torch import distributions as td
 from torch import nn
 
 from vaelib import bounds, checkpoint, noise, training
-from vaelib.guides import AmortizedGaussian, FreeGaussian, PriorGuide
+from vaelib.guides import AmortizedGaussian, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
 
 DEVICES = [
@@ -132,11 +132,11 @@ def test_free_guide_trains_on_all_data_in_order():
     # With the model fixed, the best q_n is the exact posterior's mean for datum n.
     x = linear_data(20)
     model = LinearGaussian.maximum_likelihood(x, 2).requires_grad_(False)
-    guide = FreeGaussian(20, 2).double()
+    guide = Free(DiagonalGaussian(2).standard(20).double(), DiagonalGaussian(2))
     before = state(model)
     train(model, guide, bounds.elbo, x, steps=500, lr=0.02, samples=16)
     assert same(before, state(model))
-    assert (guide.loc - model.posterior(x).mean).abs().max() < 0.1
+    assert (guide(x).mean - model.posterior(x).mean).abs().max() < 0.1
 
 
 @pytest.mark.parametrize("bound", [bounds.elbo, bounds.importance_weighted])
@@ -508,7 +508,7 @@ BAD = [
         r"^guide: q's events: expected shape \(2,\), of the prior, got \(3,\)$",
     ),
     (
-        {"guide": FreeGaussian(50, 2)},
+        {"guide": Free(torch.zeros(50, 4), DiagonalGaussian(2))},
         ValueError,
         r"^guide: .* \(8, 6\): x: expected all 50 data",
     ),

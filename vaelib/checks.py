@@ -151,12 +151,13 @@ def _quantities(
 ) -> Iterator[tuple[str, Tensor]]:
     """What a step computes, in order: a name, and values with the batch axis first."""
     q = guide(x)
-    base = noise.innermost(q)
-    yield "q's loc", base.loc
-    if isinstance(base, td.Normal):
-        yield "q's log scale", base.scale.log()
-    else:
-        yield "q's scale_tril", base.scale_tril
+    part = noise.innermost(q)
+    if isinstance(part, td.TransformedDistribution):
+        part = part.transforms[-1]  # a flow's loc and scale; the rest shows in z
+    for name in ("loc", "scale", "scale_tril"):
+        if isinstance(value := getattr(part, name, None), Tensor):
+            log = name == "scale"
+            yield f"q's {'log ' * log}{name}", value.log() if log else value
     z = noise.sample(q, samples, generator)
     yield "z", z.transpose(0, 1)
     yield "log p(x|z)", model.likelihood(z).log_prob(x).T

@@ -59,15 +59,18 @@ def permutation(n: int, generator: torch.Generator) -> Tensor:
 def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
     """Noise ε for `n` samples of q, such that `push(q, noise)` is distributed as q.
 
-    Standard normal numbers for the Gaussian families. For families without a smooth map
-    from noise to sample (categorical, Bernoulli, binomial, mixtures) the noise is the
-    sample itself.
+    Standard normal numbers for the Gaussian families; the base's noise for a
+    `TransformedDistribution`, such as a flow. For families without a smooth map from
+    noise to sample (categorical, Bernoulli, binomial, mixtures) the noise is the sample
+    itself.
 
     Returns:
         Tensor `(n, *q.batch_shape, *q.event_shape)`, without gradient.
     """
     shape = (n, *q.batch_shape, *q.event_shape)
     base = innermost(q)
+    if isinstance(base, td.TransformedDistribution):
+        return draw(base.base_dist, n, generator)
     if isinstance(base, (td.Normal, td.MultivariateNormal)):
         like = base.loc
         return torch.randn(
@@ -100,7 +103,8 @@ def push(q: td.Distribution, noise: Tensor) -> Tensor:
     """The sample z = T(ε) of q that belongs to the noise ε, differentiable in q.
 
     `loc + scale · ε` for (independent) normals, `loc + L ε` with the Cholesky factor L
-    for the multivariate normal, ε itself for the discrete families.
+    for the multivariate normal, the base's sample through the transforms for a
+    `TransformedDistribution`, ε itself for the discrete families.
 
     Args:
         q: the distribution, batch shape `batch`, event shape `event`.
@@ -114,6 +118,11 @@ def push(q: td.Distribution, noise: Tensor) -> Tensor:
         return base.loc + base.scale * noise
     if isinstance(base, td.MultivariateNormal):
         return base.loc + (base.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+    if isinstance(base, td.TransformedDistribution):
+        z = push(base.base_dist, noise)
+        for transform in base.transforms:
+            z = transform(z)
+        return z
     return noise.expand(noise.shape[:1] + q.batch_shape + q.event_shape)
 
 
