@@ -264,6 +264,75 @@ def test_under_no_grad_and_with_old_gradients():
     assert all(p.grad is None for p in (*model.parameters(), *guide.parameters()))
 
 
+# Data drawn anew for every batch
+
+
+def lighten(x, generator):
+    """Counts from 0 to 4, each dot kept with probability one half."""
+    keep = td.Binomial(4, probs=torch.full_like(x, 0.5))
+    return torch.minimum(x, noise.sample(keep, 1, generator)[0])
+
+
+def test_a_transform_that_changes_nothing_changes_nothing():
+    assert same(run_small()[1], run_small(transform=lambda x, generator: x)[1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("batch_size", [8, None])
+def test_each_step_is_transformed_by_its_own_stream(device, batch_size):
+    seen, places, (model, guide, data) = [], [], small()
+
+    def transform(x, generator):
+        places.append((x.device.type, generator.device.type))
+        x = lighten(x, generator)
+        if len(places) > 1:  # the first was the trial of all data
+            seen.append(x.clone().cpu())
+        return x
+
+    settings = {"batch_size": batch_size, "seed": 5, "device": device}
+    copy = data.clone()
+    train(model, guide, bounds.elbo, data, steps=9, transform=transform, **settings)
+    assert torch.equal(data, copy) and {*places} == {(device, device)}
+    size, place = batch_size or 50, torch.device(device)
+    for step, rows in training._batches(0, 9, 50, size, 5, place):
+        generator = noise.stream(5, "data", step, device=device)
+        expected = lighten(data.to(device)[rows], generator).cpu()
+        assert torch.equal(seen[step], expected)
+    assert len(seen) == 9 and not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_resumed_run_transforms_alike(tmp_path, device):
+    path = tmp_path / "run.pt"
+    settings = {"transform": lighten, "device": device}
+    whole, expected = run_small(**settings)
+    assert not same(expected, run_small(device=device)[1])
+    run_small(steps=17, checkpoint=path, **settings)
+    resumed, got = run_small(checkpoint=path, **settings)
+    assert same(expected, got) and resumed == whole
+    refused(path, small(), "expected transform = None, got lighten")
+
+
+def test_support_is_asked_of_what_the_transform_returns():
+    model, guide, data = small()
+    train(model, guide, bounds.elbo, data / 4, steps=2, transform=lambda x, g: 4 * x)
+    rejected(ValueError, r"^data: .* row 7$", transform=raised)
+
+
+def raised(x, generator):
+    """Outside of the support in one row of all."""
+    x = x.clone()
+    if len(x) > 8:
+        x[7, 0] = 5
+    return x
+
+
+def test_a_transform_may_return_whole_numbers():
+    _, expected = run_small(transform=lighten)
+    _, got = run_small(transform=lambda x, g: lighten(x, g).to(torch.uint8))
+    assert same(expected, got)
+
+
 # Checkpoints
 
 
@@ -529,6 +598,22 @@ BAD = [
         {"bound": lambda log_w: log_w.detach()[0]},
         ValueError,
         "^bound: expected it to depend on a parameter to train$",
+    ),
+    ({"transform": 3}, TypeError, "^transform: expected a callable, got int$"),
+    (
+        {"transform": lambda x, g: x[1:]},
+        ValueError,
+        r"^transform: expected a tensor of 50 rows, as the data, got \(49, 6\)$",
+    ),
+    (
+        {"transform": lambda x, g: None},
+        ValueError,
+        "^transform: expected a tensor of 50 rows, as the data, got NoneType$",
+    ),
+    (
+        {"transform": lambda x, g: x / 0},
+        ValueError,
+        "^data: expected finite numbers .* torch.float32; .* rows 0, 1, 2, 3, 4",
     ),
     (
         {"steps": -1},

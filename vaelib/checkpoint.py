@@ -107,3 +107,8 @@ def layout(parts: nn.Module) -> list[str]:
         f"{name} {tuple(value.shape)} {value.dtype}{' trained' * value.requires_grad}"
         for name, value in parts.state_dict(keep_vars=True).items()
     ]
+
+
+def name(function: object) -> str:
+    """What a function, or an object that is called like one, is called."""
+    return getattr(function, "__qualname__", type(function).__qualname__)

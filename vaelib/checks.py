@@ -76,6 +76,25 @@ def finite_rows(data: Tensor, dtype: torch.dtype) -> Tensor:
     return data
 
 
+def transformed(
+    transform: Callable[[Tensor, torch.Generator], Tensor],
+    data: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
+    """All the data, transformed once, to look at: as many rows, all finite."""
+    if not callable(transform):
+        raise TypeError(
+            f"transform: expected a callable, got {type(transform).__name__}"
+        )
+    seen = transform(data, generator)
+    if not isinstance(seen, Tensor) or seen.shape[:1] != data.shape[:1]:
+        got = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
+        raise ValueError(
+            f"transform: expected a tensor of {len(data)} rows, as the data, got {got}"
+        )
+    return finite_rows(seen, data.dtype)
+
+
 def fit(
     model: Model, guide: Guide, bound: Bound, data: Tensor, size: int, samples: int
 ) -> None:

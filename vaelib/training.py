@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,10 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch import distributions as td
-from tqdm import tqdm
 
 from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
+from vaelib import progress as bars
 from vaelib.bounds import Model, log_weights
 
 
@@ -53,6 +52,7 @@ def train(
     batch_size: int | None = None,
     lr: float = 1e-3,
     samples: int = 1,
+    transform: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     seed: int = 0,
     device: str | torch.device = "auto",
     checkpoint: str | os.PathLike | None = None,
@@ -87,6 +87,9 @@ def train(
             that every step averages over equally many data.
         lr: Adam's step size.
         samples: S ≥ 1, how many z per datum.
+        transform: maps a batch of data and a generator to the batch x that is trained
+            on, drawn anew in every step, such as `data.binarise`. What it returns, not
+            `data`, must be in the support of the likelihood.
         seed: names the batch order and the noise.
         device: "auto" is CUDA where there is one, else the CPU. Each kind of device has
             noise of its own, so results differ between them.
@@ -135,7 +138,8 @@ def train(
             "lr": float(lr),
             "samples": samples,
             "report_every": report_every,
-            "bound": getattr(bound, "__qualname__", type(bound).__qualname__),
+            "bound": checkpoints.name(bound),
+            "transform": transform and checkpoints.name(transform),
             "data": checkpoints.digest(data),
             "parameters": checkpoints.layout(parts),
         }
@@ -147,7 +151,10 @@ def train(
             )
     parts.to(place)
     data = data.to(place)
-    checks.fit(model, guide, bound, data, size, samples)
+    trial = noise.stream(seed, "data", device=place)
+    seen = data if transform is None else checks.transformed(transform, data, trial)
+    checks.fit(model, guide, bound, seen, size, samples)
+    del seen  # as large as the data
 
     optimizer = torch.optim.Adam(parameters.values(), lr=lr, fused=True)
     done, reports = 0, []
@@ -158,9 +165,12 @@ def train(
         done, reports = saved["done"], saved["reports"]
         total += saved["total"]
 
-    with _bar(progress, done, steps) as bar:
+    with bars.bar(progress, steps, done, unit="step") as bar:
         for step, rows in _batches(done, steps, len(data), size, seed, place):
             x = data if size == len(data) else data.index_select(0, rows)
+            if transform is not None:
+                generator = noise.stream(seed, "data", step, device=place)
+                x = transform(x, generator).to(data.dtype)
             batch = (model, guide, bound, x, samples)
             optimizer.zero_grad()
             cause = None
@@ -235,16 +245,3 @@ def _batches(
         if size < n and (place == 0 or step == first):
             rows = noise.permutation(n, noise.stream(seed, "order", epoch)).to(device)
         yield step, rows[place * size : (place + 1) * size]
-
-
-def _bar(progress: bool | None, done: int, steps: int) -> tqdm:
-    """A bar on stderr; by default only where a human can see it.
-
-    A notebook's front end lets the kernel ask its user for input; a program that
-    executes the notebook (nbclient, nbval, Jupyter Book) does not.
-    """
-    if progress is None:
-        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-        kernel = getattr(shell, "kernel", None)
-        progress = sys.stderr.isatty() or getattr(kernel, "_allow_stdin", False)
-    return tqdm(total=steps, initial=done, unit="step", disable=not progress)
