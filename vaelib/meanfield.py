@@ -1,1 +1,0 @@
-"""Coordinate ascent for the Bayesian Gaussian mixture."""
