@@ -48,12 +48,12 @@ def figures(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def printed(cell: NotebookNode) -> str:
-    """Everything a cell put out as text."""
+    """Everything a cell put out as text, but for the programs of interactive figures."""
     texts = []
     for output in cell.outputs:
         texts.append(output.get("text", ""))
         for kind, content in output.get("data", {}).items():
-            if not kind.startswith("image/"):
+            if not kind.startswith("image/") and 'class="interactive"' not in content:
                 texts.append(content)
     return "\n".join(texts)
 
