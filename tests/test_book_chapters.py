@@ -48,7 +48,7 @@ def figures(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def printed(cell: NotebookNode) -> str:
-    """Everything a cell put out as text, but for the programs of interactive figures."""
+    """What a cell put out as text, but for the programs of interactive figures."""
     texts = []
     for output in cell.outputs:
         texts.append(output.get("text", ""))
