@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 import book_build
 import browser
 import chapters as tool
+from vaelib.symbolic import ledger
 
 SITE = book_build.ROOT / "_build" / "html"
 SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.pages()]
@@ -155,7 +156,8 @@ def visit(chromium: Browser, path: Path, theme: str, width: int) -> Visit:
 def test_every_page_was_built(site: Path) -> None:
     html = {str(p.relative_to(site)) for p in site.rglob("*.html")}
     assert {name for name in html if not name.startswith("_static")} >= set(SOURCES)
-    assert not {n for n in html - set(SOURCES + MADE) if not n.startswith("_static")}
+    others = {n for n in html - set(SOURCES + MADE)}
+    assert not {n for n in others if not n.startswith(("_static", "_modules"))}
 
 
 @each_page
@@ -194,6 +196,19 @@ def test_pictures(visits: Look, name: str) -> None:
             assert len(picture["alt"].split()) >= 5, picture
             assert picture["width"] > 0, picture
             assert picture["shown"] >= 200, picture
+
+
+def test_each_proved_equation_leads_to_its_proof(site: Path) -> None:
+    """Every identity has one mark, on its page; where it leads, `test_links` checks."""
+    text = "".join((site / name).read_text(encoding="utf-8") for name in SOURCES)
+    marks = re.findall(r'class="ledger-mark" href="[^"]*#ledger-([\w-]+)"', text)
+    assert sorted(marks) == sorted(i.label for i in ledger())
+
+
+def test_names_of_the_package_lead_to_its_reference(site: Path) -> None:
+    text = "".join((site / name).read_text(encoding="utf-8") for name in SOURCES)
+    names = re.findall(r'href="[^"]*back/api.html#(vaelib[\w.]+)"><code', text)
+    assert len(names) >= 1
 
 
 def identifiers(path: Path) -> set[str]:

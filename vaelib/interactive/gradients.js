@@ -18,7 +18,7 @@ function widget(root, formulas, data, colours) {
     ["mean_score", "mean of the draws, score function", colours.BAD],
   ]);
   const plot = new Plot(plots, {
-    width: 660, height: 190, x: [-12, 12], y: [0, 2], xlabel: "gradient, one draw each",
+    width: root.clientWidth < 500 ? 360 : 660, height: 190, x: [-12, 12], y: [0, 2], xlabel: "gradient, one draw each",
     title: "the same draws of \u03b5 through both estimators",
     label: "Two rows of dots, one dot a draw: pathwise above, score function below.",
   });

@@ -3,8 +3,8 @@ function widget(root, formulas, data, colours) {
   const { evidence, start, range } = data;
   const plots = make(root, "div", { class: "plots" });
   const plot = new Plot(plots, {
-    width: 660, height: 280, x: range, y: [-6.5, 0.5], xlabel: "\u03b8",
-    title: "pull the lower curve: drag, or move a point with Tab and the arrow keys",
+    width: root.clientWidth < 500 ? 360 : 660, height: 280, x: range, y: [-6.5, 0.5], xlabel: "\u03b8",
+    title: "pull the lower curve: drag, or Tab and arrow keys",
     label: "A function, a lower bound of it, the residual between, and both maxima.",
   });
   const places = grid(...range, start.length);

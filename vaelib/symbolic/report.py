@@ -83,8 +83,9 @@ def _entry(c: Check, unfold: bool, page: str) -> str:
     if i.computes:
         name = html.escape(f"vaelib.{i.computes}")
         rows.append(f"<dt>Computed by</dt><dd><code>{name}</code></dd>")
+    row = f' id="ledger-{i.label}" open' if unfold else ""
     return (
-        f"<details{' open' if unfold else ''}><summary>"
+        f"<details{row}><summary>"
         f'<a href="{page}#equation-{i.label}"><code>{i.label}</code></a> '
         f"<strong>{c.verdict.value}</strong>, "
         f"{_refuted(c)} of {len(c.variants)} wrong variants refuted</summary>"

@@ -1,0 +1,91 @@
+"""Sphinx extension of the book: links that nobody has to type.
+
+Each numbered equation that the ledger proves gets a small mark that leads to its row
+there, and each name of the package that a chapter writes as code leads to its entry in
+the package reference.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from vaelib.symbolic import ledger
+
+LEDGER = "back/ledger-*.md"
+CHAPTER = re.compile(r'^chapter\("(\w+)", ', re.M)  # a cell of a ledger page
+EQUATION = re.compile(r'<a class="headerlink" href="#equation-([\w-]+)"[^>]*>#?</a>')
+CODE = re.compile(
+    r'(<code class="docutils literal notranslate"><span class="pre">([\w.]+)</span>'
+    r"</code>)"
+)
+LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
+
+
+def rows(book: Path) -> dict[str, str]:
+    """Of each identity's label, the page of the ledger that holds its row."""
+    found = {}
+    for page in sorted(book.glob(LEDGER)):
+        name = page.relative_to(book).with_suffix("").as_posix()
+        for chapter in CHAPTER.findall(page.read_text(encoding="utf-8")):
+            found |= {identity.label: name for identity in ledger(chapter)}
+    return found
+
+
+def names(env: BuildEnvironment) -> dict[str, tuple[str, str]]:
+    """Page and anchor of each documented name, with and without the package's own."""
+    found = {}
+    for name, entry in env.domaindata["py"]["objects"].items():
+        for key in (name, name.removeprefix("vaelib.")):
+            if "." in key:  # a bare word may be anything
+                found[key] = (entry.docname, entry.node_id)
+    return found
+
+
+def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any):
+    """Put the marks and links into the page's HTML."""
+    if tree is None or "body" not in context:
+        return
+
+    def url(target: str, anchor: str) -> str:
+        return f"{app.builder.get_relative_uri(page, target)}#{anchor}"
+
+    def mark(found: re.Match[str]) -> str:
+        label = found[1]
+        if label not in app.book_rows:
+            return found[0]
+        target = url(app.book_rows[label], f"ledger-{label}")
+        return (
+            f'{found[0]}<a class="ledger-mark" href="{html.escape(target)}" '
+            'title="Proved in the ledger" aria-label="Proved in the ledger">✓</a>'
+        )
+
+    def link(found: re.Match[str]) -> str:
+        name = found[2]
+        if name not in known or known[name][0] == page:
+            return found[0]
+        target = html.escape(url(*known[name]))
+        return f'<a class="reference internal" href="{target}">{found[1]}</a>'
+
+    known = names(app.env)
+    body = EQUATION.sub(mark, context["body"])
+    pieces, end = [], 0
+    for anchor in LINKED.finditer(body):  # a link inside a link is none
+        pieces += [CODE.sub(link, body[end : anchor.start()]), anchor[0]]
+        end = anchor.end()
+    context["body"] = "".join([*pieces, CODE.sub(link, body[end:])])
+
+
+def start(app: Sphinx) -> None:
+    app.book_rows = rows(Path(app.srcdir))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", start)
+    app.connect("html-page-context", add)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
