@@ -11,6 +11,7 @@ from torch import distributions as td
 
 from vaelib import noise
 from vaelib.bounds import Model, log_weights
+from vaelib.chain import Chain
 
 Guide = Callable[[Tensor], td.Distribution]
 Bound = Callable[[Tensor], Tensor]
@@ -171,6 +172,8 @@ def _quantities(
     """What a step computes, in order: a name, and values with the batch axis first."""
     q = guide(x)
     part = noise.innermost(q)
+    while isinstance(part, Chain):
+        part = noise.innermost(part.first)  # what follows shows in z
     if isinstance(part, td.TransformedDistribution):
         part = part.transforms[-1]  # a flow's loc and scale; the rest shows in z
     for name in ("loc", "scale", "scale_tril"):

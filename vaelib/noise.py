@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from vaelib.chain import Chain
+
 
 def stream(
     seed: int, *path: int | str, device: torch.device | str = "cpu"
@@ -60,7 +62,8 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
     """Noise ε for `n` samples of q, such that `push(q, noise)` is distributed as q.
 
     Standard normal numbers for the Gaussian families; the base's noise for a
-    `TransformedDistribution`, such as a flow. For families without a smooth map from
+    `TransformedDistribution`, such as a flow; that of its parts, one after the other,
+    for a `Chain`. For families without a smooth map from
     noise to sample (categorical, Bernoulli, binomial, mixtures) the noise is the sample
     itself.
 
@@ -71,6 +74,11 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
     base = innermost(q)
     if isinstance(base, td.TransformedDistribution):
         return draw(base.base_dist, n, generator)
+    if isinstance(base, Chain):
+        with torch.no_grad():
+            first = draw(base.first, n, generator)
+            then = base.then(push(base.first, first))
+            return base.join(first, draw(then, 1, generator)[0])
     if isinstance(base, (td.Normal, td.MultivariateNormal)):
         like = base.loc
         return torch.randn(
@@ -104,7 +112,8 @@ def push(q: td.Distribution, noise: Tensor) -> Tensor:
 
     `loc + scale · ε` for (independent) normals, `loc + L ε` with the Cholesky factor L
     for the multivariate normal, the base's sample through the transforms for a
-    `TransformedDistribution`, ε itself for the discrete families.
+    `TransformedDistribution`, one part after the other for a `Chain`, ε itself for the
+    discrete families.
 
     Args:
         q: the distribution, batch shape `batch`, event shape `event`.
@@ -123,6 +132,10 @@ def push(q: td.Distribution, noise: Tensor) -> Tensor:
         for transform in base.transforms:
             z = transform(z)
         return z
+    if isinstance(base, Chain):
+        first, then = base.split(noise)
+        a = push(base.first, first)
+        return base.join(a, push(base.then(a), then.unsqueeze(0))[0])
     return noise.expand(noise.shape[:1] + q.batch_shape + q.event_shape)
 
 

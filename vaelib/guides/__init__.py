@@ -8,11 +8,18 @@ guide too, the best there is.
 
 from vaelib.guides.families import DiagonalGaussian, Family, FullGaussian
 from vaelib.guides.flow import CouplingFlow
-from vaelib.guides.parameters import Amortized, AmortizedGaussian, Free, PriorGuide
+from vaelib.guides.parameters import (
+    Amortized,
+    AmortizedGaussian,
+    Chained,
+    Free,
+    PriorGuide,
+)
 
 __all__ = [
     "Amortized",
     "AmortizedGaussian",
+    "Chained",
     "CouplingFlow",
     "DiagonalGaussian",
     "Family",

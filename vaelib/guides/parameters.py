@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch import distributions as td
 
 from vaelib.bounds import Model
+from vaelib.chain import Chain
 from vaelib.guides.families import DiagonalGaussian, Family
 
 
@@ -67,6 +68,30 @@ class Free(nn.Module):
                 f"has parameters for, got {len(x)}"
             )
         return self.family(self.table)
+
+
+class Chained(nn.Module):
+    """q(z₁, z₂|x) = q(z₁|x) q(z₂|z₁): a guide on top of a guide.
+
+    The second sees x only through z₁, as the exact posterior of a chain x ← z₁ ← z₂
+    does.
+
+    Args:
+        first: maps x to q(z₁|x), batch shape (B,).
+        then: maps z₁ `(S, B, D₁)` to q(z₂|z₁), batch shape (S, B).
+        then_dim: D₂.
+
+    References: burda2016, section 5.
+    """
+
+    def __init__(self, first: nn.Module, then: nn.Module, then_dim: int):
+        super().__init__()
+        self.first = first
+        self.then = then
+        self.then_dim = then_dim
+
+    def forward(self, x: Tensor) -> Chain:
+        return Chain(self.first(x), self.then, self.then_dim)
 
 
 class PriorGuide(nn.Module):
