@@ -5,5 +5,17 @@ from vaelib.evaluation.evidence import (
     log_evidence,
     mutual_information,
 )
+from vaelib.evaluation.latent import (
+    active_units,
+    aggregate_kl,
+    index_code_information,
+)
 
-__all__ = ["decoder_spread", "log_evidence", "mutual_information"]
+__all__ = [
+    "active_units",
+    "aggregate_kl",
+    "decoder_spread",
+    "index_code_information",
+    "log_evidence",
+    "mutual_information",
+]
