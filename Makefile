@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test chapters lint clean
+.PHONY: book test chapters pdf lint clean
 
 book: $(VENV)/.done  ## execute every chapter and build the site in _build/html
 	$(BIN)/jupyter-book build --all -W --keep-going -n book/
@@ -18,6 +18,9 @@ test: $(VENV)/.done  ## every test: package, ledger, chapters, site
 
 chapters: $(VENV)/.done  ## bring each chapter's .md and .ipynb in step
 	$(BIN)/python tools/chapters.py
+
+pdf: book  ## the whole book as one file, _build/pdf/book.pdf; needs Chromium
+	$(BIN)/python tools/book_pdf.py
 
 lint: $(VENV)/.done
 	$(BIN)/ruff check

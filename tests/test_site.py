@@ -1,14 +1,12 @@
 """The built site, page by page, in a browser without a network.
 
-Uses the site in _build/html if it was made from the present sources, and builds it
-there as `make book` does if not.
+Uses the site in _build/html; it is built as `make book` does if its sources changed.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +15,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-import book_build
 import browser
 import chapters as tool
 from vaelib.symbolic import ledger
 
-SITE = book_build.ROOT / "_build" / "html"
 SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.pages()]
 MADE = ["genindex.html", "prf-prf.html", "search.html"]  # by Sphinx
 DESKTOP, PHONE = browser.WIDTHS
@@ -84,17 +80,6 @@ TOO_WIDE = """() => {
     const whole = document.documentElement.scrollWidth;
     return whole > limit ? [`the page is ${whole} wide`, ...out] : out;
 }"""
-
-
-@pytest.fixture(scope="session")
-def site() -> Path:
-    stamp = SITE / book_build.DIGEST
-    if not stamp.exists() or stamp.read_text() != book_build.digest():
-        command = [*book_build.JUPYTER_BOOK, "build", *book_build.AS_IN_MAKE_BOOK]
-        command.append(str(tool.BOOK))
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return SITE
 
 
 @pytest.fixture(scope="session")

@@ -108,12 +108,22 @@ def is_chapter(source: Path) -> bool:
     return bool(head) and "jupytext" in (yaml.safe_load(head[1]) or {})
 
 
+def table_of_contents() -> list[tuple[str, list[str]]]:
+    """The parts of the book: the caption and the pages of each, in reading order."""
+    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
+    parts = [("", [toc["root"]])]
+    for part in toc["parts"]:
+        files = []
+        for chapter in part["chapters"]:
+            files.append(chapter["file"])
+            files += [section["file"] for section in chapter.get("sections", [])]
+        parts.append((part.get("caption", ""), files))
+    return parts
+
+
 def toc_files() -> list[str]:
     """The files of the book in reading order, as its table of contents names them."""
-    toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [c for part in toc["parts"] for c in part["chapters"]]
-    files = ([c["file"], *(s["file"] for s in c.get("sections", []))] for c in chapters)
-    return [toc["root"], *itertools.chain.from_iterable(files)]
+    return list(itertools.chain.from_iterable(f for _, f in table_of_contents()))
 
 
 def pages() -> list[Path]:

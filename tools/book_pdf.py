@@ -1,0 +1,184 @@
+"""The whole book as one PDF, printed from the built site by a headless Chromium.
+
+    tools/book_pdf.py [FILE]      needs `make book` first; writes _build/pdf/book.pdf
+
+The pages' articles are put into one document, so that links between pages become links
+inside the PDF. What answers to a reader on the site is printed as it first appears;
+solutions are unfolded; code that the site folds away is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import yaml
+from bs4 import BeautifulSoup, Tag
+
+import chapters
+from book_build import DIGEST, ROOT, digest
+from browser import open_browser
+
+SITE = ROOT / "_build" / "html"
+FIXED = "interactive-"  # identifiers that a script looks for
+STYLE = """
+@page { size: A4; margin: 20mm 18mm 22mm; }
+html { font-size: 10.5pt; }
+body { background: #fff; color: #111; }
+article { break-before: page; }
+.cover { text-align: center; padding-top: 60mm; }
+.part { break-before: page; text-align: center; padding-top: 90mm; }
+.headerlink, .copybtn, .toggle-button, .cell details.hide, .ledger-mark {
+  display: none; }
+nav { break-before: page; }
+details.hide[open] { display: block; }
+pre { white-space: pre-wrap; font-size: 8.5pt; }
+figure, img, .interactive, .proof, tr, mjx-container[display="true"] {
+  break-inside: avoid; }
+img { max-width: 100%; }
+h1, h2, h3 { break-after: avoid; }
+a { color: #0b4f8a; text-decoration: none; }
+nav ol { list-style: none; }
+nav li { margin: .25rem 0; }
+"""
+
+
+def articles(site: Path) -> dict[str, tuple[Tag, BeautifulSoup]]:
+    """The text of each page, by its name, in reading order."""
+    found = {}
+    for file in chapters.toc_files():
+        name = file.removesuffix(".ipynb")
+        page = BeautifulSoup((site / f"{name}.html").read_text("utf-8"), "html.parser")
+        found[name] = (page.select_one("article.bd-article"), page)
+    return found
+
+
+def anchor(page: str, identifier: str = "") -> str:
+    """The name, in the one document, of a place on a page."""
+    if identifier.startswith(FIXED):
+        return identifier
+    return "--".join(filter(None, [page.replace("/", "-"), identifier]))
+
+
+def rewrite(article: Tag, page: str, site: Path, pages: set[str]) -> None:
+    """Give identifiers their page's name, and links and pictures their new targets."""
+    folder = (site / page).parent
+    for element in article.find_all(id=True):
+        element["id"] = anchor(page, element["id"])
+    for element in article.find_all(href=True):
+        target, fragment = urldefrag(element["href"])
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name = page
+        if target:
+            path = Path(os.path.normpath(folder / unquote(target)))
+            name = path.relative_to(site).with_suffix("").as_posix()
+        if name in pages:
+            element["href"] = f"#{anchor(name, fragment)}"
+        else:  # the site's own index, sources of modules
+            del element["href"]
+    for element in article.find_all(src=True):
+        element["src"] = (folder / unquote(element["src"])).resolve().as_uri()
+
+
+def assemble(site: Path) -> str:
+    """One HTML document of the whole book."""
+    found = articles(site)
+    first = next(iter(found.values()))[1]
+    toc = chapters.table_of_contents()
+    body = BeautifulSoup("", "html.parser")
+    contents = body.new_tag("nav")
+    contents.append(heading := body.new_tag("h1"))
+    heading.string = "Contents"
+    contents.append(listed := body.new_tag("ol"))
+    for caption, names in toc:
+        if caption:
+            part = body.new_tag("section", attrs={"class": "part"})
+            part.append(title := body.new_tag("h1"))
+            title.string = caption
+            body.append(part)
+            listed.append(entry := body.new_tag("li"))
+            entry.append(strong := body.new_tag("strong"))
+            strong.string = caption
+        for name in (file.removesuffix(".ipynb") for file in names):
+            article, _ = found[name]
+            rewrite(article, name, site, set(found))
+            article["id"] = anchor(name)
+            body.append(article)
+            listed.append(entry := body.new_tag("li"))
+            link = body.new_tag("a", href=f"#{anchor(name)}")
+            link.string = article.h1.find(string=True)
+            entry.append(link)
+    sheets = (e["href"].split("?")[0] for e in first.select('link[rel="stylesheet"]'))
+    styles = [f'<link rel="stylesheet" href="{(site / s).as_uri()}">' for s in sheets]
+    scripts = [str(s) for s in first.select("script") if "MathJax" in (s.string or "")]
+    mathjax = first.select_one('script[src*="mathjax"]')["src"].split("?")[0]
+    title = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["title"]
+    return "\n".join(
+        [
+            "<!doctype html><html data-theme='light'><head><meta charset='utf-8'>",
+            f"<title>{title}</title>",
+            *styles,
+            f"<style>{STYLE}</style>",
+            *scripts,
+            f'<script defer src="{(site / mathjax).as_uri()}"></script>',
+            "</head><body>",
+            f"<div class='cover'><h1>{title}</h1></div>",
+            str(contents),
+            str(body),
+            "</body></html>",
+        ]
+    )
+
+
+def write(file: Path, site: Path = SITE) -> list[str]:
+    """Print the book to `file`; returns what the browser complained about."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    document = file.with_suffix(".html")
+    document.write_text(assemble(site), encoding="utf-8")
+    complaints: list[str] = []
+    with open_browser() as browser:
+        page = browser.new_page()
+        page.set_default_timeout(600_000)
+        page.on("console", lambda m: complaints.append(m.text))
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        page.goto(document.as_uri())
+        page.wait_for_load_state("load")
+        page.evaluate("window.MathJax?.startup?.promise")
+        unfinished = file.with_suffix(".tmp")
+        page.pdf(
+            path=unfinished,
+            prefer_css_page_size=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=(
+                "<div style='font-size:8pt;width:100%;text-align:center'>"
+                "<span class='pageNumber'></span></div>"
+            ),
+            outline=True,
+            tagged=True,
+        )
+    os.replace(unfinished, file)
+    return complaints
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("--site", type=Path, default=SITE)
+    args = parser.parse_args()
+    stamp = args.site / DIGEST
+    if not stamp.exists() or stamp.read_text() != digest():
+        print("the site is missing or older than its sources: run `make book`")
+        return 1
+    complaints = write(args.file or ROOT / "_build" / "pdf" / "book.pdf", args.site)
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
