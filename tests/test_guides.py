@@ -10,7 +10,7 @@ from torch import distributions as td
 from torch import nn
 
 from tests.exact import CASES, CLOSE, F64, normal
-from vaelib import bounds, noise
+from vaelib import bounds, estimators, noise
 from vaelib.divergences import kl
 from vaelib.guides import (
     Amortized,
@@ -111,6 +111,10 @@ def test_a_flow_starts_with_a_gradient_everywhere_it_can_matter():
     weights = family._networks(slope[0, 4:])
     assert all(w.abs().min() > 0 for network in weights for w in network[2:])
     assert not any(w.any() for network in weights for w in network[:2])
+    # hidden units are of the order of one for a standard normal input
+    wide = CouplingFlow(9, layers=1, hidden=2000)
+    first = wide._networks(wide.standard(1)[0, 18:])[0][0]
+    assert first.shape == (2000, 4) and first.std().item() == pytest.approx(0.5, rel=0.05)
 
 
 @each_family
@@ -227,6 +231,42 @@ def test_bad_flows_are_named(bad):
     match = f"{name}: expected a whole number of at least 1, got {value}"
     with pytest.raises(ValueError, match=match):
         CouplingFlow(2, **bad)
+
+
+PATHS = {
+    "pathwise": True,  # whether q's own parameters pass a gradient
+    "sticking_the_landing": False,
+    "importance_weighted_pathwise": True,
+    "doubly_reparameterised": False,
+}
+
+
+@each_family
+@pytest.mark.parametrize("estimator", PATHS)
+def test_the_estimators_along_the_path_take_every_family(estimator, name):
+    family = FAMILIES[name]
+    d = family.latent_dim
+    model = LinearGaussian(normal(3, d, seed=13), torch.zeros(3, dtype=F64), 0.8)
+    x, eps = normal(2, 3, seed=14), normal(4, 2, d, seed=15)
+    rows = parameters(family, n=2).requires_grad_()
+    value = getattr(estimators, estimator)(
+        lambda z, q: bounds.log_weights(model, q, x, z), family(rows), eps
+    )
+    (found,) = torch.autograd.grad(value.sum(), rows)
+    # By hand: z along its path, and q the same or one of constant parameters.
+    z = noise.push(family(rows), eps)
+    q = family(rows if PATHS[estimator] else rows.detach())
+    log_w = bounds.log_weights(model, q, x, z)
+    share = log_w.detach().softmax(0)
+    expected, weights = {
+        "pathwise": (bounds.elbo(log_w), 1 / 4),
+        "sticking_the_landing": (bounds.elbo(log_w), 1 / 4),
+        "importance_weighted_pathwise": (bounds.importance_weighted(log_w), share),
+        "doubly_reparameterised": (bounds.importance_weighted(log_w), share**2),
+    }[estimator]
+    (slope,) = torch.autograd.grad((weights * log_w).sum(), rows)
+    torch.testing.assert_close(value, expected, **LIMIT)
+    torch.testing.assert_close(found, slope, **LIMIT)
 
 
 # What each family reaches

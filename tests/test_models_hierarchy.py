@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.exact import CLOSE, F64, normal
 from tests.statistics import assert_mean
-from vaelib import bounds, noise
+from vaelib import bounds, estimators, noise
 from vaelib.chain import Chain
 from vaelib.evaluation import decoder_spread, log_evidence, mutual_information
 from vaelib.guides import (
@@ -147,11 +147,31 @@ def test_a_chain_of_three_is_a_chain_in_a_chain():
 
 def test_discrete_parts_are_drawn_with_their_probabilities():
     coin = td.Independent(td.Bernoulli(torch.tensor([0.3], dtype=F64)), 1)
-    copy = Chain(coin, lambda a: td.Independent(td.Bernoulli(0.2 + 0.6 * a), 1), 1)
+    copy = Chain(coin, coin_too, 1)
     assert not copy.has_rsample
     z = noise.sample(copy, 40_000, noise.stream(0, "coins"))
     assert_mean(z, torch.tensor([0.3, 0.38], dtype=F64), error=0.05)
     assert_mean(z.prod(-1), 0.3 * 0.8, error=0.05)
+
+
+def test_the_pathwise_gradient_goes_through_both_parts():
+    guide = small()[1].double()
+    x, eps = normal(2, 6, seed=9), normal(3, 2, D1 + D2, seed=10)
+    value = estimators.pathwise(lambda z, q: z.square().sum(-1), guide(x), eps)
+    torch.testing.assert_close(
+        value, noise.push(guide(x), eps).square().sum(-1).mean(0), **CLOSE
+    )
+    value.sum().backward()
+    assert all(p.grad.abs().max() > 0 for p in guide.parameters())
+    with pytest.raises(TypeError, match="q: expected one of Normal, .* got Chain"):
+        estimators.sticking_the_landing(lambda z, q: q.log_prob(z), guide(x), eps)
+    coin = Chain(td.Independent(td.Bernoulli(torch.ones(2, 1) / 2), 1), coin_too, 1)
+    with pytest.raises(TypeError, match="q: Chain has no differentiable path"):
+        estimators.pathwise(lambda z, q: z.sum(-1), coin, eps[..., :2])
+
+
+def coin_too(a):
+    return td.Independent(td.Bernoulli(0.2 + 0.6 * a), 1)
 
 
 def test_bad_chains_are_named():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch import distributions as td
 
+from vaelib.chain import Chain
 from vaelib.noise import innermost, push
 
 Integrand = Callable[[Tensor, td.Distribution], Tensor]
@@ -27,12 +28,14 @@ def name_of(q: td.Distribution) -> str:
 
 def require_path(q: td.Distribution) -> None:
     """Refuse a q whose samples are no differentiable function of noise."""
-    if not isinstance(innermost(q), (td.Normal, td.MultivariateNormal)):
+    smooth = (td.Normal, td.MultivariateNormal, td.TransformedDistribution, Chain)
+    if not (isinstance(innermost(q), smooth) and q.has_rsample):
         raise TypeError(
             f"q: {name_of(q)} has no differentiable path from noise to sample; "
-            "expected a Normal, Independent(Normal) or MultivariateNormal. For this "
-            "guide use score_function_leave_one_out (vimco for the importance-weighted "
-            "bound), or enumerate_exact where its support is finite and small"
+            "expected a Normal, Independent(Normal) or MultivariateNormal, or a flow "
+            "or a chain of them. For this guide use score_function_leave_one_out "
+            "(vimco for the importance-weighted bound), or enumerate_exact where its "
+            "support is finite and small"
         )
 
 
@@ -80,6 +83,10 @@ def rebuilt(q: td.Distribution, change: Callable[[Tensor], Tensor]) -> td.Distri
     """q with each of its parameters changed."""
     if isinstance(q, td.Independent):
         return td.Independent(rebuilt(q.base_dist, change), q.reinterpreted_batch_ndims)
+    parts = getattr(q, "transforms", [None])
+    if all(hasattr(part, "rebuilt") for part in parts):  # a flow
+        parts = [part.rebuilt(change) for part in parts]
+        return td.TransformedDistribution(rebuilt(q.base_dist, change), parts)
     if type(q) not in PARAMETERS:
         known = ", ".join(kind.__name__ for kind in PARAMETERS)
         raise TypeError(f"q: expected one of {known}, got {name_of(q)}")

@@ -37,7 +37,7 @@ def active_units(
     Raises:
         ValueError: if x has fewer than 2 rows, or `samples` is below 2.
 
-    References: burda2016, section 5.3.
+    References: burda2016, section 5.
     """
     if len(x) < 2:
         raise ValueError(f"x: expected at least 2 data, got {len(x)}")

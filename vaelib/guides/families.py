@@ -20,8 +20,13 @@ class Family(ABC):
     in all. Families differ in T: the identity, a linear map, a flow. Each contains the
     diagonal Gaussian, and `from_diagonal` says where.
 
-    Attributes:
+    Args:
         latent_dim: D, the dimension of z.
+        least: the smallest D that the family has.
+        shape_size: how many parameters T has.
+
+    Attributes:
+        latent_dim: D.
         size: how many parameters one distribution has.
     """
 
@@ -111,8 +116,9 @@ class FullGaussian(Family):
     """q(z) = N(μ, LLᵀ) with L = diag(σ) (I + U), in D + D(D + 1)/2 parameters.
 
     T(ε) = (I + U) ε with U strictly lower triangular, row by row in the parameters. So
-    L is the Cholesky factor of the covariance, with σ > 0 as its diagonal, and log |L|
-    is Σ log σ. U has no unit: the same entries mean the same correlations at any scale.
+    L is the Cholesky factor of the covariance, with σ > 0 as its diagonal, and its
+    determinant is Π σ. U has no unit: z_i = μ_i + σ_i (ε_i + Σ_j U_ij ε_j), j < i, so
+    that the same entries serve at any scale.
 
     Args:
         latent_dim: D ≥ 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,8 +26,8 @@ class CouplingFlow(Family):
     A coupling leaves one half a of its input as it is, and maps the other half b to
     b ⊙ exp(s) + t; the halves change places from one coupling to the next. s and t are
     functions of a: the outputs of a network W₂ tanh(W₁ a + w₁) + w₂, with s bounded
-    softly to |s| < 2. The weights are parameters of q, so that every datum has a flow
-    of its own. Zero W₂ and w₂ make T the identity.
+    softly to −2 < s < 2. The weights are parameters of q, so that every datum has a
+    flow of its own. Zero W₂ and w₂ make T the identity.
 
     A sample and a log-density cost the same; the density of its own samples, just made
     by `noise.push`, needs no inversion.
@@ -56,9 +57,8 @@ class CouplingFlow(Family):
     def _distribution(
         self, loc: Tensor, log_scale: Tensor, shape: Tensor
     ) -> td.TransformedDistribution:
-        base = td.Independent(
-            td.Normal(torch.zeros_like(loc), torch.ones_like(loc)), 1
-        )
+        zeros = torch.zeros_like(loc)
+        base = td.Independent(td.Normal(zeros, torch.ones_like(loc)), 1)
         flow = _Flow(loc, log_scale, self._networks(shape))
         return td.TransformedDistribution(base, flow)
 
@@ -128,6 +128,11 @@ class _Flow(td.Transform):
             log_det = log_det + s.sum(-1)
         self._known = x, None, log_det
         return x
+
+    def rebuilt(self, change: Callable[[Tensor], Tensor]) -> _Flow:
+        """The same with each of its parameters changed, as the estimators ask for."""
+        networks = [[change(w) for w in weights] for weights in self._networks]
+        return _Flow(change(self.loc), change(self._log_scale), networks)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         return self._known[2] if x is self._known[0] else self._forward(x)[1]
