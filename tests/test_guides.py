@@ -66,6 +66,21 @@ def test_a_family_is_a_map_from_parameters_to_distributions(name):
     torch.testing.assert_close(family(other).log_prob(z)[:, :2], q.log_prob(z)[:, :2])
 
 
+@each_family
+def test_parameters_may_have_more_batch_axes(name):
+    family = FAMILIES[name]
+    rows, z = parameters(family, n=6), normal(4, 6, family.latent_dim, seed=16)
+    q, flat = family(rows.unflatten(0, (2, 3))), family(rows)
+    assert q.batch_shape == (2, 3)
+    grid = z.unflatten(1, (2, 3))
+    expected = flat.log_prob(z).unflatten(1, (2, 3))
+    torch.testing.assert_close(q.log_prob(grid), expected, **LIMIT)
+    expected = noise.push(flat, z).unflatten(1, (2, 3))
+    torch.testing.assert_close(noise.push(q, grid), expected, **LIMIT)
+    expected = flat.log_prob(noise.push(flat, z)).unflatten(1, (2, 3))
+    torch.testing.assert_close(q.log_prob(noise.push(q, grid)), expected, **LIMIT)
+
+
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_sizes(d):
     assert DiagonalGaussian(d).size == 2 * d
@@ -114,7 +129,8 @@ def test_a_flow_starts_with_a_gradient_everywhere_it_can_matter():
     # hidden units are of the order of one for a standard normal input
     wide = CouplingFlow(9, layers=1, hidden=2000)
     first = wide._networks(wide.standard(1)[0, 18:])[0][0]
-    assert first.shape == (2000, 4) and first.std().item() == pytest.approx(0.5, rel=0.05)
+    assert first.shape == (2000, 4)
+    assert first.std().item() == pytest.approx(0.5, rel=0.05)
 
 
 @each_family

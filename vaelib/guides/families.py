@@ -42,6 +42,8 @@ class Family(ABC):
     def __call__(self, parameters: Tensor) -> td.Distribution:
         """q with these parameters `(B, size)`: batch shape (B,), event shape (D,).
 
+        There may be more batch axes, as `(S, B, size)` for the upper part of a chain.
+
         Raises:
             ValueError: if the last axis is not `size` long.
         """
