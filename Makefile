@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test chapters pdf lint clean
+.PHONY: book test chapters pdf links lint clean
 
 book: $(VENV)/.done  ## execute every chapter and build the site in _build/html
 	$(BIN)/jupyter-book build --all -W --keep-going -n book/
@@ -21,6 +21,9 @@ chapters: $(VENV)/.done  ## bring each chapter's .md and .ipynb in step
 
 pdf: book  ## the whole book as one file, _build/pdf/book.pdf; needs Chromium
 	$(BIN)/python tools/book_pdf.py
+
+links: book  ## do the links to other sites work? needs a network
+	$(BIN)/jupyter-book build --builder linkcheck book/
 
 lint: $(VENV)/.done
 	$(BIN)/ruff check

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -23,7 +24,26 @@ SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.page
 MADE = ["genindex.html", "prf-prf.html", "search.html"]  # by Sphinx
 DESKTOP, PHONE = browser.WIDTHS
 
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
+
 each_page = pytest.mark.parametrize("name", SOURCES + MADE)
+
+SEARCHES = {
+    "lautum": "bounds/bad-bound",
+    "surgery": "bounds/decomposition",
+    "jensen": "bounds/jensen",
+    "entropy": "bounds/information",
+    "eubo": "bounds/tighter-bounds",
+    "wishart": "inference/mean-field",
+    "metropolis": "inference/vi-or-mcmc",
+    "streetlight": "gradients/reparameterization",
+    "gumbel": "gradients/discrete",
+    "amortization": "autoencoder/vae",
+    "interpolation": "autoencoder/latent-space",
+    "annealed": "autoencoder/gap",
+    "collapse": "autoencoder/collapse",
+    "contrastive": "autoencoder/neighbours",
+}
 
 
 class Visit(NamedTuple):
@@ -38,6 +58,7 @@ class Visit(NamedTuple):
     pictures: list[dict]
     too_wide: dict[int, list[str]]  # elements that stick out, by the window's width
     links: list[str]
+    barriers: list[str]  # serious ones, to readers who do not see or use a mouse
 
 
 Look = Callable[[str], list[Visit]]
@@ -60,6 +81,13 @@ LOOK = """() => {
         links: all('a[href]').map((e) => e.href),
     };
 }"""
+
+# Typeset equations carry their own speech and are slow to walk through.
+BARRIERS = """() => axe.run(
+    {exclude: ['mjx-container']}, {resultTypes: ['violations']},
+).then((found) => found.violations
+    .filter((v) => ['serious', 'critical'].includes(v.impact))
+    .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 200)}`)))"""
 
 # Elements of the text that end right of the window, unless a box around them scrolls,
 # and the document itself if it is wider than the window.
@@ -129,6 +157,8 @@ def visit(chromium: Browser, path: Path, theme: str, width: int) -> Visit:
     page.goto(path.as_uri())
     browser.ready(page)
     facts = page.evaluate(LOOK)
+    page.evaluate(AXE)
+    facts["barriers"] = page.evaluate(BARRIERS)
     too_wide = {}
     for size in (width, DESKTOP + PHONE - width):
         page.set_viewport_size({"width": size, "height": browser.WIDTHS[size]})
@@ -172,6 +202,13 @@ def test_there_are_equations(visits: Look) -> None:
 def test_nothing_is_too_wide(visits: Look, name: str) -> None:
     for seen in visits(name):
         assert seen.too_wide == {DESKTOP: [], PHONE: []}
+
+
+@each_page
+def test_no_barriers(visits: Look, name: str) -> None:
+    """axe-core finds nothing serious, in light and in dark."""
+    for seen in visits(name):
+        assert seen.barriers == []
 
 
 @each_page
@@ -236,10 +273,12 @@ def test_solutions_are_folded(site: Path, tab: Page, name: str) -> None:
         assert inside.is_visible()
 
 
-def test_search(site: Path, tab: Page) -> None:
-    """The search finds words without a server."""
-    tab.goto((site / "search.html").as_uri() + "?q=bound")
-    tab.wait_for_selector("#search-results li", timeout=10_000)
+@pytest.mark.parametrize(("term", "page"), SEARCHES.items())
+def test_search(site: Path, tab: Page, term: str, page: str) -> None:
+    """The search finds a term, without a server, on the page that explains it."""
+    tab.goto((site / "search.html").as_uri() + f"?q={term}")
+    found = tab.locator(f'#search-results li a[href*="{page}"]').first
+    found.wait_for(state="attached", timeout=20_000)
 
 
 def test_no_dead_buttons(site: Path) -> None:

@@ -24,6 +24,7 @@ CODE = re.compile(
     r'(<code class="docutils literal notranslate"><span class="pre">([\w.]+)</span>'
     r"</code>)"
 )
+CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 
 
@@ -74,6 +75,7 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
 
     known = names(app.env)
     body = EQUATION.sub(mark, context["body"])
+    body = body.replace('<div role="list" class="citation-list">', CITATIONS)
     pieces, end = [], 0
     for anchor in LINKED.finditer(body):  # a link inside a link is none
         pieces += [CODE.sub(link, body[end : anchor.start()]), anchor[0]]

@@ -111,14 +111,11 @@ def is_chapter(source: Path) -> bool:
 def table_of_contents() -> list[tuple[str, list[str]]]:
     """The parts of the book: the caption and the pages of each, in reading order."""
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
-    parts = [("", [toc["root"]])]
-    for part in toc["parts"]:
-        files = []
-        for chapter in part["chapters"]:
-            files.append(chapter["file"])
-            files += [section["file"] for section in chapter.get("sections", [])]
-        parts.append((part.get("caption", ""), files))
-    return parts
+    parts = [
+        (part.get("caption", ""), [chapter["file"] for chapter in part["chapters"]])
+        for part in toc["parts"]
+    ]
+    return [("", [toc["root"]]), *parts]
 
 
 def toc_files() -> list[str]:

@@ -30,7 +30,7 @@ class Plot {
     Object.assign(this, { x, y, width, height });
     this.box = { left: 12, right: width - 12, top: 24, bottom: height - 36 };
     this.svg = make(root, "svg", {
-      viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label,
+      viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label,
     });
     make(this.svg, "text", { x: width / 2, y: 14, "text-anchor": "middle" }, title);
     const { left, right, bottom } = this.box;

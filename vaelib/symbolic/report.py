@@ -80,13 +80,15 @@ def _entry(c: Check, unfold: bool, page: str) -> str:
         facts.append(("Checked for", i.scope))
     facts += [(v.value.capitalize(), name) for name, v in c.variants.items()]
     rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts]
+    place = f'<a href="{page}#equation-{i.label}">where the book states it</a>'
+    rows.insert(0, f"<dt>Equation</dt><dd>{place}</dd>")
     if i.computes:
         name = html.escape(f"vaelib.{i.computes}")
         rows.append(f"<dt>Computed by</dt><dd><code>{name}</code></dd>")
     row = f' id="ledger-{i.label}" open' if unfold else ""
     return (
         f"<details{row}><summary>"
-        f'<a href="{page}#equation-{i.label}"><code>{i.label}</code></a> '
+        f"<code>{i.label}</code> "
         f"<strong>{c.verdict.value}</strong>, "
         f"{_refuted(c)} of {len(c.variants)} wrong variants refuted</summary>"
         f"<div>\\[{html.escape(i.statement)}\\]</div><dl>{''.join(rows)}</dl></details>"
