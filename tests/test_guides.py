@@ -249,6 +249,20 @@ def test_bad_flows_are_named(bad):
         CouplingFlow(2, **bad)
 
 
+@pytest.mark.cuda
+@each_family
+def test_a_family_is_the_same_on_the_gpu(name):
+    family = FAMILIES[name]
+    rows, eps = parameters(family), normal(4, 3, family.latent_dim, seed=17)
+    q, on_gpu = family(rows), family(rows.cuda())
+    z = noise.push(on_gpu, eps.cuda())
+    assert z.is_cuda and on_gpu.log_prob(z).is_cuda
+    torch.testing.assert_close(z.cpu(), noise.push(q, eps), **LIMIT)
+    torch.testing.assert_close(on_gpu.log_prob(z).cpu(), q.log_prob(z.cpu()), **LIMIT)
+    start = family.from_diagonal(*normal(2, 3, family.latent_dim, seed=18).cuda())
+    assert start.is_cuda and family(start).log_prob(z).isfinite().all()
+
+
 PATHS = {
     "pathwise": True,  # whether q's own parameters pass a gradient
     "sticking_the_landing": False,

@@ -15,7 +15,13 @@ from tests.exact import CLOSE, F64, normal
 from tests.statistics import assert_mean
 from vaelib import bounds, estimators, noise
 from vaelib.chain import Chain
-from vaelib.evaluation import decoder_spread, log_evidence, mutual_information
+from vaelib.evaluation import (
+    active_units,
+    aggregate_kl,
+    decoder_spread,
+    log_evidence,
+    mutual_information,
+)
 from vaelib.guides import (
     Amortized,
     AmortizedGaussian,
@@ -278,3 +284,15 @@ def test_a_flow_can_stand_on_top():
     run = train(model, guide, bounds.elbo, data, steps=30, batch_size=40, lr=0.01,
                 report_every=10, device="cpu")
     assert run.bounds[-1] > run.bounds[0]
+
+
+@pytest.mark.cuda
+def test_two_layers_train_on_the_gpu():
+    model, guide, data = small()
+    run = train(model, guide, bounds.elbo, data, steps=100, batch_size=40, lr=0.01,
+                report_every=50, device="cuda")
+    assert run.bounds[-1] > run.bounds[0]
+    x = data.cuda()
+    assert log_evidence(model, guide, x, samples=20).value.is_cuda
+    assert active_units(guide, x).is_cuda
+    assert aggregate_kl(guide, model.prior(), x).value.is_cuda
