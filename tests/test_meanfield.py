@@ -80,7 +80,7 @@ def test_elbo_is_the_mean_of_the_log_weight():
     prior, q = some_mixture(k, p, 10), some_mixture(k, p, 20)
     q = q._replace(dof=q.dof + 3, strength=q.strength + 1)
     x, r = normal(n, p, seed=5), some_responsibilities(n, k)
-    theta = draws(q, 40_000)
+    theta = draws(q, 10_000)
     log_w = log_density(prior, *theta) - log_density(q, *theta)
     weights, means, precisions = theta
     d = x.numpy()[:, None] - means[:, None]  # (S, N, K, P)
@@ -90,7 +90,7 @@ def test_elbo_is_the_mean_of_the_log_weight():
     joint = np.log(weights)[:, None] + log_x - r.log().numpy()
     log_w = log_w + (r.numpy() * joint).sum((1, 2))
     value = meanfield.elbo(prior, q, x, r)
-    assert_mean(torch.from_numpy(log_w), value, error=0.5)
+    assert_mean(torch.from_numpy(log_w), value, error=1.0)
 
 
 @each_shape
