@@ -25,7 +25,7 @@ HALF = sp.Rational(1, 2)
 def _linear_elbo(spread=1, half=HALF, log_factor=1):
     """The average ELBO of data, by the moments of z, against the closed form."""
     cases = []
-    for n, p, d in ((2, 2, 1), (3, 1, 1), (1, 1, 2)):
+    for n, p, d in ((2, 2, 1), (1, 1, 2)):
         w, v, x = matrix("w", p, d), matrix("v", d, p), matrix("x", n, p)
         s, (sigma,) = positive(f"s1:{d + 1}"), positive("sigma")
         z, left, cov = real(f"z1:{d + 1}"), 0, sp.zeros(p, p)
@@ -51,7 +51,7 @@ def _linear_elbo(spread=1, half=HALF, log_factor=1):
 
 
 def _gradient(minus=1, inverses=2):
-    """Every derivative of the log-likelihood, for every symmetric S."""
+    """Every derivative of the log-likelihood, for every symmetric Σ̂."""
     cases = []
     for p, d in ((2, 1), (2, 2)):
         w, (noise,) = matrix("w", p, d), positive("v")
@@ -112,9 +112,9 @@ IDENTITIES: list[Identity] = [
         statement=r"""\begin{aligned}
 \frac1N \sum_{n=1}^N \ELBO(x_n) = {}
   & -\frac P2 \log 2 \pi \sigma^2
-    - \frac{1}{2 \sigma^2} \Bigl( \tr\bigl[ (I - WV)\, S\, (I - WV)^\top \bigr]
+    - \frac{1}{2 \sigma^2} \Bigl( \tr\bigl[ (I - WV)\, \hat\Sigma\, (I - WV)^\top \bigr]
     + \sum_{j=1}^D s_j^2 \lVert w_j \rVert^2 \Bigr) \\
-  & - \frac12 \Bigl( \tr\bigl[ V S V^\top \bigr]
+  & - \frac12 \Bigl( \tr\bigl[ V \hat\Sigma V^\top \bigr]
     + \sum_{j=1}^D \bigl( s_j^2 - 1 - \log s_j^2 \bigr) \Bigr)
 \end{aligned}""",
         claim=_linear_elbo,
@@ -123,42 +123,42 @@ IDENTITIES: list[Identity] = [
             "without the one half before the rate": {"half": 1},
             "log s where log s² belongs": {"log_factor": HALF},
         },
-        assumptions="σ > 0, s > 0; S is the second moment of x − μ",
-        scope="symbolic data with (N, P, D) = (2, 2, 1), (3, 1, 1), (1, 1, 2)",
+        assumptions="σ > 0, s > 0; Σ̂ is the second moment of x − μ",
+        scope="symbolic data with (N, P, D) = (2, 2, 1), (1, 1, 2)",
         computes="bounds.elbo_from_kl",
         reference="lucas2019",
     ),
     Identity(
         label="eq-ppca-gradient",
         statement=r"\nabla_W\, \bar\ell(W) "
-        r"= C^{-1} \bigl( S\, C^{-1} - I \bigr) W",
+        r"= C^{-1} \bigl( \hat\Sigma\, C^{-1} - I \bigr) W",
         claim=_gradient,
         wrong={
             "a plus before the identity": {"minus": -1},
             "the first inverse left out": {"inverses": 1},
         },
-        assumptions="σ > 0; S symmetric",
-        scope="symbolic W and S with (P, D) = (2, 1), (2, 2)",
+        assumptions="σ > 0; Σ̂ symmetric",
+        scope="symbolic W and Σ̂ with (P, D) = (2, 1), (2, 2)",
         reference="tipping1999",
     ),
     Identity(
         label="eq-ppca-stationary",
-        statement=r"W_K = U_K \bigl( \Lambda_K - \sigma^2 I \bigr)^{1/2} R, "
-        r"\qquad \lambda_j > \sigma^2 \text{ for } j \in K",
+        statement=r"W_A = U_A \bigl( \Lambda_A - \sigma^2 I \bigr)^{1/2}\, Q, "
+        r"\qquad \lambda_j > \sigma^2 \text{ for } j \in A",
         claim=_stationary,
         wrong={
             "the noise added": {"noise_sign": 1},
             "the noise not taken off": {"noise_sign": 0},
             "without the square root": {"power": 2},
         },
-        assumptions="K has at most D elements; R has orthonormal rows",
-        scope="stationary for P = 3, D = 2, K of two, one and no elements and every "
+        assumptions="A has at most D elements; Q has orthonormal rows",
+        scope="stationary for P = 3, D = 2, A of two, one and no elements and every "
         "rotation; that there are no others is the theorem's proof",
         reference="tipping1999",
     ),
     Identity(
         label="eq-collapse-gain",
-        statement=r"\bar\ell(W_K) - \bar\ell(0) = \frac12 \sum_{j \in K} "
+        statement=r"\bar\ell(W_A) - \bar\ell(0) = \frac12 \sum_{j \in A} "
         r"\Bigl( \frac{\lambda_j}{\sigma^2} - 1 "
         r"- \log \frac{\lambda_j}{\sigma^2} \Bigr)",
         claim=_gain,
@@ -166,8 +166,8 @@ IDENTITIES: list[Identity] = [
             "without the −1": {"minus": 0},
             "without the one half": {"half": 1},
         },
-        assumptions="λ_j > σ² for j in K",
-        scope="P = 3, D = 2, three choices of K",
+        assumptions="λ_j > σ² for j in A",
+        scope="P = 3, D = 2, three choices of A",
         computes="models.LinearGaussian.log_evidence",
     ),
     *collapse_saddles.IDENTITIES,

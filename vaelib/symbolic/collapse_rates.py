@@ -97,7 +97,7 @@ def _water(half=HALF, level="beta", swapped=False):
 
 
 def _slope(factor=1, sign=-1):
-    """dD/dR = −β along the curve, D in nats, by the chain rule in β."""
+    """d(E/2σ²)/dR = −β along the curve, by the chain rule in β."""
     beta, s2 = positive("b s2")
     cases = []
     for dim, kept in ((2, 1), (3, 2), (3, 3)):

@@ -87,7 +87,7 @@ def _extra_stationary(kind="mixed"):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-collapse-curvature",
-        statement=r"\frac{\dd^2}{\dd a^2}\, \bar\ell\bigl( W_K + a\, u_j e_k^\top "
+        statement=r"\frac{\dd^2}{\dd a^2}\, \bar\ell\bigl( W_A + a\, u_j e_k^\top "
         r"\bigr) \Big|_{a=0} = \frac{\lambda_j - \sigma^2}{\sigma^4}",
         claim=_curvature,
         wrong={
@@ -95,8 +95,8 @@ IDENTITIES: list[Identity] = [
             "σ² in the denominator": {"power": 1},
             "the sign": {"factor": -1},
         },
-        assumptions="j is not in K; column k of W_K is zero",
-        scope="P = 3; K empty, and K of one element with a column of any length",
+        assumptions="j is not in A; column k of W_A is zero",
+        scope="P = 3; A empty, and A of one element with a column of any length",
     ),
     Identity(
         label="eq-collapse-turn",
@@ -108,7 +108,7 @@ IDENTITIES: list[Identity] = [
             "the eigenvalues exchanged": {"exchanged": True},
             "without the noise": {"noise": False},
         },
-        assumptions="j in K, i not in K; u_j is replaced by cos φ u_j + sin φ u_i",
+        assumptions="j in A, i not in A; u_j is replaced by cos φ u_j + sin φ u_i",
         scope="in the plane of the two; the other directions are not touched",
     ),
     Identity(
