@@ -68,7 +68,7 @@ def _free_bits_optimum(free=True, half=HALF):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-free-bits-bound",
-        statement=r"\ELBO_\kappa \le \ELBO \le \log p_	heta(x)",
+        statement=r"\ELBO_\kappa \le \ELBO \le \log p_\theta(x)",
         claim=_free_bits,
         wrong={
             "the inequality reversed": {"reverse": True},
@@ -80,8 +80,8 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-free-bits-optimum",
-        statement=r"r = \max\Bigl( \kappa,\; rac12 \log rac{\lambda}{\sigma^2} "
-        r"\Bigr), \qquad w^2 = \lambda igl( 1 - e^{-2 r} igr)",
+        statement=r"r = \max\Bigl( \kappa,\; \frac12 \log \frac{\lambda}{\sigma^2} "
+        r"\Bigr), \qquad w^2 = \lambda \bigl( 1 - e^{-2 r} \bigr)",
         claim=_free_bits_optimum,
         wrong={
             "the guide as wide as the prior": {"free": False},

@@ -153,9 +153,9 @@ def _learned_scale(beta_counts=True, divided=True):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-beta-scale",
-        statement=r"\ELBO_eta(	heta, q; x) ig|_{\sigma^2} = "
-        r"eta \ELBO(	heta, q; x) ig|_{eta \sigma^2} + rac P2 "
-        r"igl( eta \log 2 \pi eta \sigma^2 - \log 2 \pi \sigma^2 igr)",
+        statement=r"\ELBO_\beta(\theta, q; x) \big|_{\sigma^2} = "
+        r"\beta \ELBO(\theta, q; x) \big|_{\beta \sigma^2} + \frac P2 "
+        r"\bigl( \beta \log 2 \pi \beta \sigma^2 - \log 2 \pi \sigma^2 \bigr)",
         claim=_beta_scale,
         wrong={
             "the noise divided by β": {"power": -1},
@@ -167,9 +167,9 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-beta-optimum",
-        statement=r"w^2 = \max(\lambda - eta \sigma^2, 0), \qquad "
-        r"v = rac{w}{w^2 + eta \sigma^2}, \qquad "
-        r"s^2 = rac{eta \sigma^2}{w^2 + eta \sigma^2}",
+        statement=r"w^2 = \max(\lambda - \beta \sigma^2, 0), \qquad "
+        r"v = \frac{w}{w^2 + \beta \sigma^2}, \qquad "
+        r"s^2 = \frac{\beta \sigma^2}{w^2 + \beta \sigma^2}",
         claim=_beta_optimum,
         wrong={
             "β left out of the threshold": {"level": "one"},
@@ -180,8 +180,8 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-water-filling",
-        statement=r"R_j = rac12 \max\Bigl( \log rac{\lambda_j}{eta \sigma^2}, "
-        r"0 \Bigr), \qquad D_j = \min( \lambda_j, eta \sigma^2 )",
+        statement=r"R_j = \frac12 \max\Bigl( \log \frac{\lambda_j}{\beta \sigma^2}, "
+        r"0 \Bigr), \qquad E_j = \min( \lambda_j, \beta \sigma^2 )",
         claim=_water,
         wrong={
             "without the one half": {"half": 1},
@@ -194,7 +194,7 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-rate-slope",
-        statement=r"rac{\dd ar D}{\dd ar R} = -eta",
+        statement=r"\frac{\dd\, (E / 2 \sigma^2)}{\dd R} = -\beta",
         claim=_slope,
         wrong={
             "the sign": {"sign": 1},
@@ -207,7 +207,7 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-rate-distortion",
-        statement=r"R \ge rac12 \log rac{\lambda}{D}",
+        statement=r"R \ge \frac12 \log \frac{\lambda}{E}",
         claim=_shannon,
         wrong={
             "without the one half": {"half": 1},
@@ -218,7 +218,7 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-beta-learned-scale",
-        statement=r"\hat\sigma^2 = rac{1}{P - k eta} \sum_{j > k} \lambda_j",
+        statement=r"\hat\sigma^2 = \frac{1}{P - k \beta} \sum_{j > k} \lambda_j",
         claim=_learned_scale,
         wrong={
             "as if β were one": {"beta_counts": False},

@@ -125,10 +125,12 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-elbo-stationary",
-        statement=r"W = U_2 \begin{pmatrix} \sqrt{m_1 - \sigma^2} & 0 \\ "
-        r"0 & \sqrt{m_2 - \sigma^2} \end{pmatrix} \frac{1}{\sqrt2} "
-        r"\begin{pmatrix} 1 & -1 \\ 1 & 1 \end{pmatrix}, \qquad "
-        r"m_j = \sqrt{\lambda_j}\; \frac{\sqrt{\lambda_1} + \sqrt{\lambda_2}}{2}",
+        statement=r"""\begin{aligned}
+W &= U_2 \begin{pmatrix} \sqrt{m_1 - \sigma^2} & 0 \\
+0 & \sqrt{m_2 - \sigma^2} \end{pmatrix}
+\frac{1}{\sqrt2} \begin{pmatrix} 1 & -1 \\ 1 & 1 \end{pmatrix}, \\
+m_j &= \sqrt{\lambda_j}\; \frac{\sqrt{\lambda_1} + \sqrt{\lambda_2}}{2}
+\end{aligned}""",
         claim=_extra_stationary,
         wrong={
             "the likelihood's own columns": {"kind": "own"},
