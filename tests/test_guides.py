@@ -77,9 +77,9 @@ def test_parameters_may_have_more_batch_axes(name):
     torch.testing.assert_close(q.log_prob(grid), expected, **LIMIT)
     expected = noise.push(flat, z).unflatten(1, (2, 3))
     torch.testing.assert_close(noise.push(q, grid), expected, **LIMIT)
-    start = family.from_diagonal(*rows[:, : 2 * family.latent_dim].chunk(2, -1))
-    loc, log_scale = rows.unflatten(0, (2, 3))[..., : 2 * family.latent_dim].chunk(2, -1)
-    found = family.from_diagonal(loc, log_scale)
+    diagonal = rows[:, : 2 * family.latent_dim]
+    start = family.from_diagonal(*diagonal.chunk(2, -1))
+    found = family.from_diagonal(*diagonal.unflatten(0, (2, 3)).chunk(2, -1))
     assert torch.equal(found, start.unflatten(0, (2, 3)))
     expected = flat.log_prob(noise.push(flat, z)).unflatten(1, (2, 3))
     torch.testing.assert_close(q.log_prob(noise.push(q, grid)), expected, **LIMIT)
