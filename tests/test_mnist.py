@@ -184,6 +184,26 @@ def test_the_folder_is_named_by_the_environment_or_in_the_users_cache(
     assert data.mnist_folder().parts[-2:] == ("vaelib", "mnist")
 
 
+def test_chapters_run_on_mnist_when_asked_and_when_they_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("VAELIB_DATA", "mnist")
+    assert not data.mnist_asked_for()  # asked, but it is not here
+    monkeypatch.setenv("VAELIB_MNIST", str(put(tmp_path / "files")))
+    assert data.mnist_asked_for()
+    for other in ("digits", ""):
+        monkeypatch.setenv("VAELIB_DATA", other)
+        assert not data.mnist_asked_for()
+    monkeypatch.delenv("VAELIB_DATA")
+    assert not data.mnist_asked_for()  # here, but nobody asked
+    monkeypatch.setenv("VAELIB_DATA", "MNIST?")
+    with pytest.raises(ValueError, match="^VAELIB_DATA: expected mnist or digits, got"):
+        data.mnist_asked_for()
+    monkeypatch.setenv("VAELIB_MNIST", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("VAELIB_DATA", "mnist")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert data.mnist_asked_for()  # a download is worth while
+
+
 @pytest.mark.parametrize("array", [*ARRAYS[:2], np.zeros((3, 2, 5)), np.arange(1)])
 def test_decoding_is_the_inverse_of_encoding(array):
     decoded = idx.decode(idx_file(array), array.shape)

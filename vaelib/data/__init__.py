@@ -7,6 +7,7 @@ from vaelib.data.mnist import (
     Mnist,
     binarise,
     mnist,
+    mnist_asked_for,
     mnist_cached,
     mnist_folder,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "digits",
     "iris",
     "mnist",
+    "mnist_asked_for",
     "mnist_cached",
     "mnist_folder",
 ]

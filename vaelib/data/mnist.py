@@ -68,6 +68,21 @@ def mnist_cached(folder: str | os.PathLike | None = None) -> bool:
     return all((folder / name).is_file() for name in FILES)
 
 
+def mnist_asked_for() -> bool:
+    """Whether a chapter that can run on MNIST shall: if $VAELIB_DATA is "mnist".
+
+    And if it can: the four files are here, or a CUDA device is, on which a download is
+    worth while. Otherwise chapters run on the bundled digits, and need no network.
+
+    Raises:
+        ValueError: $VAELIB_DATA is neither "mnist" nor "digits" nor empty.
+    """
+    asked = os.environ.get("VAELIB_DATA", "")
+    if asked not in ("mnist", "digits", ""):
+        raise ValueError(f"VAELIB_DATA: expected mnist or digits, got {asked!r}")
+    return asked == "mnist" and (mnist_cached() or torch.cuda.is_available())
+
+
 def mnist(
     folder: str | os.PathLike | None = None,
     *,

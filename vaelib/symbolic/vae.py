@@ -6,7 +6,7 @@ from itertools import product
 
 import sympy as sp
 
-from vaelib.symbolic import vae_likelihoods
+from vaelib.symbolic import vae_likelihoods, vae_losses
 from vaelib.symbolic.algebra import (
     Joint,
     kl,
@@ -71,34 +71,6 @@ def _vae_elbo(half=HALF, sign=1, prior=1):
     return Equal(cases)
 
 
-def _tutorial_loss(bce="mean", code="mean", log_variance=1):
-    """The code's line against densities: two images of three pixels, two latents."""
-    images, pixels, latents = 2, 3, 2
-    loc = [real("m1:3"), real("n1:3")]
-    scale = [positive("s1:3"), positive("r1:3")]
-    odds = [positive("a1:4"), positive("b1:4")]
-    cases = []
-    for x in (((1, 0, 1), (0, 1, 0)), ((0, 1, 0), (1, 0, 1)), ((1, 1, 0), (0, 0, 0))):
-        crosses, codes, elbos = [], [], []
-        for b in range(images):
-            probs = [a / (1 + a) for a in odds[b]]
-            for p, bit in zip(probs, x[b], strict=True):
-                crosses.append(-bit * sp.log(p) - (1 - bit) * sp.log(1 - p))
-            pmf = [{1: p, 0: 1 - p}[bit] for p, bit in zip(probs, x[b], strict=True)]
-            elbo = sum(sp.log(mass) for mass in pmf)
-            for m, s in zip(loc[b], scale[b], strict=True):
-                v = log_variance * sp.log(s**2)  # what the encoder is said to return
-                codes.append(-HALF * (1 + v - m**2 - sp.exp(v)))
-                z = sp.Symbol("z", real=True)
-                elbo += normal_mean(log_normal(z, 0, 1) - log_normal(z, m, s), z, m, s)
-            elbos.append(elbo)
-        size = {"mean": images * pixels, "sum": 1}[bce]
-        per_image = {"mean": pixels, "batch": 1, "all": latents}[code]
-        left = sum(crosses) / size + sum(codes) / images / per_image
-        cases.append((left, -sum(elbos) / images / pixels))
-    return Equal(cases)
-
-
 def _beta_residual(shift=1, exchanged=False, sign=1):
     """log p(x) − ELBO_β on supports of two and three states."""
     beta, cases = sp.Symbol("beta", positive=True), []
@@ -152,27 +124,7 @@ IDENTITIES: list[Identity] = [
         reference="kingma2014",
     ),
     *vae_likelihoods.IDENTITIES,
-    Identity(
-        label="eq-tutorial-loss",
-        statement=r"""\begin{aligned}
-& \frac{1}{B P} \sum_{b=1}^{B} \sum_{i=1}^{P}
-  \operatorname{BCE}(x_{bi}, \pi_{bi})
-  - \frac{1}{2 B P} \sum_{b=1}^{B} \sum_{d=1}^{D}
-  \left( 1 + v_{bd} - \mu_{bd}^2 - e^{v_{bd}} \right) \\
-& \qquad = -\frac{1}{P} \cdot \frac{1}{B} \sum_{b=1}^{B}
-  \Bigl( \log p_\theta(x_b|z_b) - \KL{q_\phi(z|x_b)}{p(z)} \Bigr)
-\end{aligned}""",
-        claim=_tutorial_loss,
-        wrong={
-            "the KL averaged over the batch only": {"code": "batch"},
-            "the KL averaged over batch and latents": {"code": "all"},
-            "the BCE summed": {"bce": "sum"},
-            "v = log σ": {"log_variance": HALF},
-        },
-        assumptions="binary x; v = log σ²; z_b one sample of q(z|x_b)",
-        scope="batches of 2 images with 3 pixels, each pixel dark and light; 2 latents",
-        computes="bounds.elbo_from_kl",
-    ),
+    *vae_losses.IDENTITIES,
     Identity(
         label="eq-beta-residual",
         statement=r"""\begin{aligned}
