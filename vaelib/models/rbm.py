@@ -36,6 +36,8 @@ def bit_states(n: int, like: Tensor | None = None) -> Tensor:
 class RBM(nn.Module):
     """p(x, z) = exp(xᵀWz + bᵀx + cᵀz) / Z for bits x ∈ {0,1}^P and z ∈ {0,1}^D.
 
+    Equation: eq-rbm
+
     Given the one layer, the units of the other are independent, so `posterior` is
     exact; but neither p(z) nor p(x) can be normalised without a sum over 2^min(P, D)
     states. It is a model of another kind than the book's others: it has no `prior` that
@@ -77,6 +79,8 @@ class RBM(nn.Module):
     def free_energy(self, x: Tensor) -> Tensor:
         """The free energy F(x) = −bᵀx − Σ_j log(1 + exp(c_j + (Wᵀx)_j)), in nats.
 
+        Equation: eq-rbm-free-energy
+
         p(x) = exp(−F(x)) / Z: the hidden bits are summed out, Z is not.
 
         Returns:
@@ -101,6 +105,8 @@ class RBM(nn.Module):
 
     def log_evidence(self, x: Tensor) -> Tensor:
         """log p(x) = −F(x) − log Z, by enumeration; differentiable, so exact gradients.
+
+        Equation: eq-rbm-gradient
 
         Args:
             x: bits, `(B, P)`.
@@ -132,6 +138,8 @@ class RBM(nn.Module):
         self, x: Tensor, steps: int, generator: torch.Generator
     ) -> Tensor:
         """A surrogate F(x_k) − F(x) whose gradient is the CD-k update, x_k held fixed.
+
+        Equation: eq-cd
 
         x_k is `gibbs(x, steps)`. To be *ascended*, like a log-likelihood; its value is
         no bound and no estimate of one. In expectation its gradient falls short of that
@@ -166,6 +174,8 @@ class RBM(nn.Module):
 
     def expected_contrastive_divergence(self, x: Tensor, steps: int) -> Tensor:
         """The exact expectation of `contrastive_divergence`, by enumeration.
+
+        Equation: eq-cd-bias
 
         The chain's distribution is held fixed, as its sample is there: the gradient is
         the expected CD-k update, not the derivative of the value.
