@@ -232,8 +232,8 @@ IDENTITIES: list[Identity] = [
     ),
     Identity(
         label="eq-leapfrog-map",
-        statement=r"(F \circ L_\varepsilon) \circ (F \circ L_\varepsilon)"
-        r" = \mathrm{id}, \qquad \det \mathrm{D} L_\varepsilon = 1",
+        statement=r"(F \circ L_\tau) \circ (F \circ L_\tau)"
+        r" = \mathrm{id}, \qquad \det \mathrm{D} L_\tau = 1",
         claim=_leapfrog_map,
         wrong={
             "a whole first step of the velocity": {"first": sp.Integer(1)},
