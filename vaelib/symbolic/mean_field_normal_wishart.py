@@ -164,8 +164,8 @@ NORMAL_WISHART: list[Identity] = [
 \log Z(q) = {} & \sum_k \log \Gamma(\alpha_k) - \log \Gamma\Bigl(\sum_k \alpha_k\Bigr)
 + \sum_k \Bigl[ \tfrac{P}{2} \log \frac{2\pi}{\beta_k} \\
 & + \tfrac12 \nu_k \bigl( P \log 2 + \log\det W_k \bigr)
-+ \tfrac14 P (P - 1) \log \pi
-+ \sum_{i=1}^{P} \log \Gamma\Bigl(\frac{\nu_k + 1 - i}{2}\Bigr) \Bigr]
++ \tfrac14 P (P - 1) \log \pi \\
+& + \sum_{i=1}^{P} \log \Gamma\Bigl(\frac{\nu_k + 1 - i}{2}\Bigr) \Bigr]
 \end{aligned}""",
         claim=_normaliser,
         wrong={
