@@ -21,14 +21,16 @@ function widget(root, formulas, data, colours) {
   const pixels = Array.from({ length: 64 }, (_, i) => make(picture, "rect",
     { x: i % 8, y: Math.floor(i / 8), width: 1.02, height: 1.02 }));
 
-  // The decoder's layers: tanh between them, a sigmoid at the end.
+  const between = { Tanh: Math.tanh, SiLU: (v) => v / (1 + Math.exp(-v)) }[data.activation];
+
+  // The decoder's layers: the activation between them, a sigmoid at the end.
   function decode(code) {
     let values = code;
     data.layers.forEach(([weight, bias], depth) => {
       const last = depth === data.layers.length - 1;
       values = bias.map((b, i) => {
         const sum = weight[i].reduce((total, w, j) => total + w * values[j], b);
-        return last ? 1 / (1 + Math.exp(-sum)) : Math.tanh(sum);
+        return last ? 1 / (1 + Math.exp(-sum)) : between(sum);
       });
     });
     return values;

@@ -112,7 +112,7 @@ def latent(decoder: nn.Module, codes: Tensor, labels: Sequence[int]) -> Interact
     """The plane of a two-dimensional VAE's codes, and the digit under the pointer.
 
     Args:
-        decoder: `models.mlp(2, …, 64)` with tanh; its outputs are logits.
+        decoder: `models.mlp(2, …, 64)` with tanh or SiLU; its outputs are logits.
         codes: `(N, 2)`, drawn with their labels.
         labels: the digits 0 to 9, N of them.
 
@@ -120,15 +120,16 @@ def latent(decoder: nn.Module, codes: Tensor, labels: Sequence[int]) -> Interact
         ValueError: if the decoder has another form.
     """
     layers = [m for m in decoder if isinstance(m, nn.Linear)]
-    others = [m for m in decoder if not isinstance(m, nn.Linear | nn.Tanh)]
-    if others or layers[0].in_features != 2 or layers[-1].out_features != 64:
+    between = {type(m) for m in decoder if not isinstance(m, nn.Linear)}
+    known = between in ({nn.Tanh}, {nn.SiLU})
+    if not known or layers[0].in_features != 2 or layers[-1].out_features != 64:
         raise ValueError(
-            "decoder: expected linear layers with tanh between them, from 2 numbers "
-            f"to 64, got {decoder}"
+            "decoder: expected linear layers with tanh or SiLU between them, from 2 "
+            f"numbers to 64, got {decoder}"
         )
 
     def short(values: Tensor) -> list:
-        return torch.round(values.detach().cpu().double(), decimals=4).tolist()
+        return torch.round(values.detach().cpu().double(), decimals=3).tolist()
 
     points = zip(short(codes), labels, strict=True)
     return Interactive(
@@ -136,6 +137,7 @@ def latent(decoder: nn.Module, codes: Tensor, labels: Sequence[int]) -> Interact
         "Walk through the plane of codes: the decoder's mean for the code under the "
         "circle.",
         data={
+            "activation": between.pop().__name__,
             "layers": [[short(m.weight), short(m.bias)] for m in layers],
             "codes": [[*code, int(label)] for code, label in points],
             "palette": PALETTE,
