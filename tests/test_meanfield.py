@@ -308,8 +308,8 @@ def test_scikit_learn_converges_to_the_same(k, sweeps):
 
 def test_the_bound_never_falls_and_runs_do_not_mix():
     x = data.iris().x
-    prior = meanfield.prior_like(x, 4, 0.3)
-    r = torch.cat([meanfield.starts(x, 4, 5, 0), some_responsibilities(3, 150, 4)])
+    prior = meanfield.prior_like(x, 3, 0.3)
+    r = torch.cat([meanfield.starts(x, 3, 5, 0), some_responsibilities(3, 150, 3)])
     together = meanfield.fit(prior, x, r, tol=0.0, sweeps=60)
     assert together.elbo.shape == (60, 8)
     assert together.elbo.diff(dim=0).min() > -1e-10
