@@ -29,6 +29,10 @@ TARGETS = [
     PACKAGE / "divergences.py",
     *sorted((PACKAGE / "models").glob("*.py")),
     *sorted((PACKAGE / "estimators").glob("*.py")),
+    PACKAGE / "chain.py",
+    *sorted((PACKAGE / "guides").glob("*.py")),
+    *sorted((PACKAGE / "meanfield").glob("*.py")),
+    *sorted((PACKAGE / "evaluation").glob("*.py")),
 ]
 # Fast tests of the numbers; those of the site, the book and the trainer are left out.
 TESTS = [
@@ -40,9 +44,35 @@ TESTS = [
     "tests/test_models.py",
     "tests/test_guides.py",
     "tests/test_evaluation.py",
+    "tests/test_noise.py",
+    "tests/test_models_deep.py",
+    "tests/test_models_hierarchy.py",
+    "tests/test_linear_vae.py",
+    "tests/test_rbm.py",
+    "tests/test_meanfield.py",
+    "tests/test_latent.py",
+    "tests/test_annealing.py",
+    "tests/test_gap.py",
     "tests/test_package.py",
     "tests/test_symbolic.py",
 ]
+# The tests that know a file best go first: what they catch needs no other.
+OWN = {
+    "vaelib/bounds.py": ["tests/test_bounds.py"],
+    "vaelib/chain.py": ["tests/test_models_hierarchy.py"],
+    "vaelib/divergences.py": ["tests/test_divergences.py"],
+    "vaelib/estimators/": ["tests/test_estimators.py"],
+    "vaelib/evaluation/annealing.py": ["tests/test_annealing.py"],
+    "vaelib/evaluation/evidence.py": ["tests/test_evaluation.py"],
+    "vaelib/evaluation/gap.py": ["tests/test_gap.py"],
+    "vaelib/evaluation/hamiltonian.py": ["tests/test_annealing.py"],
+    "vaelib/evaluation/latent.py": ["tests/test_latent.py"],
+    "vaelib/evaluation/weights.py": ["tests/test_annealing.py"],
+    "vaelib/guides/": ["tests/test_guides.py"],
+    "vaelib/meanfield/": ["tests/test_meanfield.py"],
+    "vaelib/models/": ["tests/test_models.py", "tests/test_models_deep.py"],
+    "vaelib/models/rbm.py": ["tests/test_rbm.py"],
+}
 DESELECT = "not the_equation_is_proved"  # the proofs do not use what is changed
 # The chapters that use a module, the most telling first.
 CHAPTERS = {
@@ -66,6 +96,21 @@ CHAPTERS = {
     ],
     "vaelib/models/scalar.py": ["bounds/jensen", "bounds/decomposition"],
     "vaelib/models/deep.py": ["autoencoder/vae", "bounds/bad-bound"],
+    "vaelib/models/conv.py": ["autoencoder/vae"],
+    "vaelib/models/rbm.py": ["autoencoder/neighbours"],
+    "vaelib/chain.py": ["autoencoder/gap"],
+    "vaelib/guides/families.py": ["autoencoder/gap"],
+    "vaelib/guides/flow.py": ["autoencoder/gap", "autoencoder/neighbours"],
+    "vaelib/guides/parameters.py": ["autoencoder/gap", "autoencoder/vae"],
+    "vaelib/meanfield/ascent.py": ["inference/mean-field"],
+    "vaelib/meanfield/exact.py": ["inference/mean-field"],
+    "vaelib/meanfield/mixture.py": ["inference/mean-field"],
+    "vaelib/evaluation/annealing.py": ["autoencoder/gap"],
+    "vaelib/evaluation/evidence.py": ["autoencoder/vae", "bounds/bad-bound"],
+    "vaelib/evaluation/gap.py": ["autoencoder/gap"],
+    "vaelib/evaluation/hamiltonian.py": ["autoencoder/gap"],
+    "vaelib/evaluation/latent.py": ["autoencoder/latent-space"],
+    "vaelib/evaluation/weights.py": ["autoencoder/gap"],
 }
 SWAPS = {
     ast.Add: ("+", "-"),
@@ -181,7 +226,12 @@ def commands(mutant: Mutant | None, book: bool) -> list[list[str]]:
     """What is run, in order, until something fails."""
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     if not book:
-        return [[*pytest, *TESTS, "-k", DESELECT]]
+        file = mutant.file if mutant else ""
+        own = [tests for part, tests in OWN.items() if file.startswith(part)]
+        first = own[-1] if own else []
+        rest = [test for test in TESTS if test not in first]
+        groups = [group for group in (first, rest) if group]
+        return [[*pytest, *group, "-k", DESELECT] for group in groups]
     first = CHAPTERS[mutant.file] if mutant else []
     chapters = [
         path for path in ROOT.glob("book/*/*.ipynb") if path.parts[-2] != "back"

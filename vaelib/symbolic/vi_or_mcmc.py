@@ -150,7 +150,7 @@ def _autoregressive(edge=True, inverted=False):
     return Equal(cases, {rho: (-1, 1)})
 
 
-def _sample_variance(loss=1, factor=2):
+def _sample_variance(lost=1, factor=2):
     """E[(s² − σ²)²] for two, three and four draws of a normal."""
     sigma, cases = sp.Symbol("sigma", positive=True), []
     for n in (2, 3, 4):
@@ -158,7 +158,7 @@ def _sample_variance(loss=1, factor=2):
         centre = sum(eps) / n
         estimate = sigma**2 * sum((e - centre) ** 2 for e in eps) / (n - 1)
         left = standard_normal_mean((estimate - sigma**2) ** 2, eps)
-        cases.append((left, factor * sigma**4 / (n - loss)))
+        cases.append((left, factor * sigma**4 / (n - lost)))
     return Equal(cases)
 
 
@@ -229,7 +229,7 @@ IDENTITIES: list[Identity] = [
         label="eq-sample-variance",
         statement=r"\E\bigl[(s^2 - \sigma^2)^2\bigr] = \frac{2 \sigma^4}{n - 1}",
         claim=_sample_variance,
-        wrong={"n for n − 1": {"loss": 0}, "the factor two dropped": {"factor": 1}},
+        wrong={"n for n − 1": {"lost": 0}, "the factor two dropped": {"factor": 1}},
         assumptions="n independent draws of a normal; s² divides by n − 1",
         scope="2, 3 and 4 draws",
     ),

@@ -100,7 +100,7 @@ def _minibatch(scale="N/M", prior="once"):
     return Equal(cases)
 
 
-def _minibatch_variance(without=True, loss=1):
+def _minibatch_variance(without=True, lost=1):
     cases = []
     for n in (3, 4):
         for m in range(1, n):
@@ -109,7 +109,7 @@ def _minibatch_variance(without=True, loss=1):
             centre = sum(values) / len(values)
             left = sum((v - centre) ** 2 for v in values) / len(values)
             average = sum(log_lik) / n
-            spread = sum((v - average) ** 2 for v in log_lik) / (n - loss)
+            spread = sum((v - average) ** 2 for v in log_lik) / (n - lost)
             factor = 1 - sp.Rational(m, n) if without else 1
             cases.append((left, sp.Rational(n**2, m) * factor * spread))
     return Equal(cases)
@@ -188,7 +188,7 @@ R_i^2 = \frac{\Sigma_{i,-i}\, \Sigma_{-i,-i}^{-1}\, \Sigma_{-i,i}}{\Sigma_{ii}}"
         claim=_minibatch_variance,
         wrong={
             "as if drawn with replacement": {"without": False},
-            "N for N − 1": {"loss": 0},
+            "N for N − 1": {"lost": 0},
         },
         assumptions="every set of M of the N data is equally likely",
         scope="3 and 4 data, all sizes of the batch",
