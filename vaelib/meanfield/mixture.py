@@ -125,7 +125,7 @@ def responsibilities(q: Mixture, x: Tensor) -> Tensor:
 def log_normaliser(q: Mixture) -> Tensor:
     """log Z of the Dirichlet and all Normal–Wisharts together, shape `(...)`, in nats.
 
-    The product over k of π^(α−1) |Λ|^((ν−P)/2) exp(−½ tr(W⁻¹Λ) − ½ β (μ−m)ᵀΛ(μ−m)),
+    The product over k of π^(α−1) det(Λ)^((ν−P)/2) exp(−½ tr(W⁻¹Λ) − ½ β (μ−m)ᵀΛ(μ−m)),
     integrated over weights, means and precision matrices, is Z.
 
     Equation: eq-mixture-normaliser
