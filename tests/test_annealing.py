@@ -274,6 +274,13 @@ def test_a_trajectory_that_runs_away_is_refused():
     new, moved = move(MODEL, q, X, state, one, step, 5, stream(0, "m"))
     assert not moved.any() and torch.equal(new.z, state.z)
     assert isinstance(new, State)
+    # where the slope is zero a lost trajectory keeps its energy, and must not count
+    flat = LinearGaussian(torch.zeros(3, 2, dtype=F64), MODEL.loc, 1.0)
+    q = PriorGuide(flat)(X)
+    state = look(flat, q, X, torch.zeros(50, 4, 2, dtype=F64))
+    step = torch.full((4, 2), 1.7e308, dtype=F64)
+    _, moved = move(flat, q, X, state, one, step, 1, stream(0, "m"))
+    assert not moved.any()
 
 
 # --- the pilot -----------------------------------------------------------------------
