@@ -35,7 +35,7 @@ DISPLAYED = {
 def plain(tex: str) -> str:
     """TeX without what changes only its layout: spaces, line breaks, a full stop."""
     tex = re.sub(r"\\(begin|end)\{(aligned|gathered|split)\}", "", tex)
-    tex = re.sub(r"\\(?:quad|qquad)\b", "", tex)  # before spaces go: a letter may follow
+    tex = re.sub(r"\\(?:quad|qquad)\b", "", tex)
     tex = re.sub(r"\\\\(\[\w+\])?|&|\s|~", "", tex)
     tex = re.sub(r"\\[,;!:]", "", tex)
     return tex.strip(".,;")

@@ -63,14 +63,14 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError(
         "The chapters use the package vaelib, which lies beside the book: clone the "
-        "repository and run `pip install -e .` in its top folder."
+        "repository and run `pip install -e .[book]` in its top folder."
     ) from missing
 """
 WITH_ADDRESS = """\
 try:
     import vaelib
 except ModuleNotFoundError:  # on Colab or Kaggle
-    %pip install --quiet git+{url}
+    %pip install --quiet "vaelib[book] @ git+{url}"
     import vaelib
 """
 THREADS = """\
