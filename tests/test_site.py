@@ -84,7 +84,7 @@ LOOK = """() => {
 
 # Typeset equations carry their own speech and are slow to walk through.
 BARRIERS = """() => axe.run(
-    {exclude: ['mjx-container']}, {resultTypes: ['violations']},
+    {exclude: ['mjx-container']}, {resultTypes: ['violations'], preload: false},
 ).then((found) => found.violations
     .filter((v) => ['serious', 'critical'].includes(v.impact))
     .flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 200)}`)))"""
