@@ -57,3 +57,20 @@ def test_warning(tmp_path: Path, options: list[str]) -> None:
         done = build(book, *options)
         assert done.returncode != 0
         assert "eq-missing" in done.stderr
+
+
+def test_buttons_once_there_is_an_address(tmp_path: Path) -> None:
+    """One setting turns on the repository's button and those that launch a chapter."""
+    settings = (ROOT / "_config.yml").read_text(encoding="utf-8")
+    settings = settings.replace('url: ""', 'url: "https://github.com/us/book"')
+    tools = str(ROOT / "tools")
+    settings = settings.replace("_build: tools ", f"_build: {tools} ")
+    settings = settings.replace("_links: tools ", f"_links: {tools} ")
+    (tmp_path / "_config.yml").write_text(settings, encoding="utf-8")
+    book = tiny_book(tmp_path, code="print('right')")
+    command = [*JUPYTER_BOOK, "build", str(book), "--path-output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
+    for address in ("github.com/us/book", "colab.research", "mybinder.org"):
+        assert address in page, address

@@ -233,6 +233,15 @@ def test_names_of_the_package_lead_to_its_reference(site: Path) -> None:
     assert len(names) >= 1
 
 
+def test_terms_lead_to_the_glossary(site: Path) -> None:
+    """Where a chapter first uses a term; each chapter has some."""
+    chapters = [n for n in SOURCES if "/" in n and not n.startswith("back/")]
+    for name in chapters:
+        text = (site / name).read_text(encoding="utf-8")
+        terms = re.findall(r'notation\.html#term-([^"]+)"', text)
+        assert len(set(terms)) >= 3, name
+
+
 def identifiers(path: Path) -> set[str]:
     html = path.read_text(encoding="utf-8")
     return set(re.findall(r'\s(?:id|name)="([^"]+)"', html))

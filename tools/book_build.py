@@ -72,7 +72,12 @@ def buttons(app: Sphinx, config: Config) -> None:
     options = config.html_theme_options
     if options.get("repository_url"):
         options["use_repository_button"] = True
-        options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
+        options["launch_buttons"] = {
+            "colab_url": "https://colab.research.google.com",
+            "binderhub_url": "https://mybinder.org",
+            # and what _config.yml names under launch_buttons, such as a JupyterHub
+            **{k: v for k, v in options.get("launch_buttons", {}).items() if v},
+        }
 
 
 def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]):

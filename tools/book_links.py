@@ -1,8 +1,8 @@
 """Sphinx extension of the book: links that nobody has to type.
 
 Each numbered equation that the ledger proves gets a small mark that leads to its row
-there, and each name of the package that a chapter writes as code leads to its entry in
-the package reference.
+there; each name of the package that a chapter writes as code leads to its entry in the
+package reference; and a term of the glossary leads there where a page first uses it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup, NavigableString
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from vaelib.symbolic import ledger
 
+CHAPTERS = ("bounds/", "inference/", "gradients/", "autoencoder/")
 LEDGER = "back/ledger-*.md"
 CHAPTER = re.compile(r'^chapter\("(\w+)", ', re.M)  # a cell of a ledger page
 EQUATION = re.compile(r'<a class="headerlink" href="#equation-([\w-]+)"[^>]*>#?</a>')
@@ -26,6 +28,8 @@ CODE = re.compile(
 )
 CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
+# Terms that the text also uses in their everyday sense.
+EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
 
 
 def rows(book: Path) -> dict[str, str]:
@@ -46,6 +50,36 @@ def names(env: BuildEnvironment) -> dict[str, tuple[str, str]]:
             if "." in key:  # a bare word may be anything
                 found[key] = (entry.docname, entry.node_id)
     return found
+
+
+def explain(body: str, terms: dict[str, str]) -> str:
+    """Link each term to its explanation where a paragraph of the text first has it.
+
+    Args:
+        body: the page's HTML.
+        terms: the address of each term, by its name.
+    """
+    soup = BeautifulSoup(body, "html.parser")
+    linked = {a["href"] for a in soup.select("a[href]")}
+    waiting = {k.lower(): v for k, v in terms.items() if v not in linked}
+    for paragraph in soup.select("section > p"):
+        for text in paragraph.find_all(string=True, recursive=False):
+            while waiting and isinstance(text, NavigableString):
+                either = "|".join(map(re.escape, sorted(waiting, key=len)[::-1]))
+                found = re.search(rf"(?<![\w-])({either})(?![\w-])", text, re.I)
+                if not found:
+                    break
+                link = soup.new_tag(
+                    "a",
+                    href=waiting.pop(found[1].lower()),
+                    attrs={"class": "reference internal term"},
+                )
+                link.string = found[1]
+                rest = NavigableString(text[found.end() :])
+                before = NavigableString(text[: found.start()])
+                text.replace_with(before, link, rest)
+                text = rest
+    return soup.decode(formatter="minimal")
 
 
 def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any):
@@ -80,7 +114,15 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
     for anchor in LINKED.finditer(body):  # a link inside a link is none
         pieces += [CODE.sub(link, body[end : anchor.start()]), anchor[0]]
         end = anchor.end()
-    context["body"] = "".join([*pieces, CODE.sub(link, body[end:])])
+    body = "".join([*pieces, CODE.sub(link, body[end:])])
+    if page.startswith(CHAPTERS):
+        terms = {
+            name: url(entry[0], entry[1])
+            for (kind, name), entry in app.env.domaindata["std"]["objects"].items()
+            if kind == "term" and name not in EVERYDAY
+        }
+        body = explain(body, terms)
+    context["body"] = body
 
 
 def start(app: Sphinx) -> None:
