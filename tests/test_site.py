@@ -211,6 +211,27 @@ def test_no_barriers(visits: Look, name: str) -> None:
         assert seen.barriers == []
 
 
+def test_interactive_figures_answer(site: Path, tab: Page) -> None:
+    """In its page, each of them follows a key; tests/test_interactive.py reads more."""
+    found = []
+    for name in SOURCES:
+        path = site / name
+        if 'class="interactive"' not in path.read_text(encoding="utf-8"):
+            continue
+        tab.goto(path.as_uri())
+        browser.ready(tab)
+        figure = tab.locator(".interactive")
+        shown = figure.locator("dl").inner_text()
+        sliders = figure.locator("input[type=range]").all()
+        (sliders or figure.locator("circle[tabindex]").all()[::-1])[0].focus()
+        for _ in range(3):
+            tab.keyboard.press("ArrowUp")
+        assert figure.locator("dl").inner_text() != shown, name
+        found.append(figure.get_attribute("id"))
+    parts = ["correlation", "elbo", "gradients", "latent", "residual"]
+    assert sorted(found) == [f"interactive-{part}" for part in parts]
+
+
 @each_page
 def test_pictures(visits: Look, name: str) -> None:
     for seen in visits(name):
