@@ -14,7 +14,7 @@ book: $(VENV)/.done  ## execute every chapter and build the site in _build/html
 
 test: $(VENV)/.done  ## every test: package, ledger, chapters, site
 	$(BIN)/pytest --nbval book/ -n 2 --dist loadfile
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 chapters: $(VENV)/.done  ## bring each chapter's .md and .ipynb in step
 	$(BIN)/python tools/chapters.py

@@ -15,14 +15,11 @@ WITHOUT_CUDA = "needs a CUDA device; `pytest -m cuda` runs it where there is one
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
     for item in items:
-        if "cuda" in item.keywords and not torch.cuda.is_available():
+        if "cuda" in item.keywords:
             item.add_marker(pytest.mark.skip(reason=WITHOUT_CUDA))
-        # With several workers a file stays on one, and so does a page of the site.
-        page = getattr(item, "callspec", None) and item.callspec.params.get("name")
-        of_the_site = item.path.name == "test_site.py"
-        group = f"page {page}" if of_the_site and page else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
