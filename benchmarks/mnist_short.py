@@ -36,13 +36,13 @@ class Grey(nn.Module):
         return x - 0.5
 
 
-def build(seed: int) -> tuple[models.DeepModel, guides.AmortizedGaussian]:
+def build(seed: int) -> tuple[models.DeepModel, guides.Amortized]:
     """The model and the guide, one hidden layer each, before training."""
     torch.manual_seed(seed)
     decoder = models.mlp(LATENT, HIDDEN, PIXELS, activation=nn.ReLU)
     encoder = models.mlp(PIXELS, HIDDEN, 2 * LATENT, activation=nn.ReLU)
     model = models.DeepModel(decoder, models.Bernoulli(), LATENT)
-    return model, guides.AmortizedGaussian(nn.Sequential(Grey(), encoder))
+    return model, guides.Amortized(nn.Sequential(Grey(), encoder))
 
 
 @torch.no_grad()

@@ -11,6 +11,10 @@ knows no tolerance. Here:
   Of a number with many digits only a millionth part must agree: about ten units in the
   last place of float32, less than what other summation orders change;
 * numbers below 1e-12 are equal: the rounding noise of float64;
+* in a cell with the tag `compare-roughly`, whose numbers come from training and are for
+  the reader to look at, a number may differ by half of the larger one, by 0.2, or a
+  whole number by one: enough for another machine, and not for another sign, another
+  order of magnitude or another unit. What must hold is asserted;
 * a figure must have the same size and look the same (see `same_picture`);
 * stderr (progress bars) is not compared;
 * chapters run on the CPU, where the stored outputs are from: a GPU draws other noise,
@@ -40,6 +44,8 @@ collect_ignore_glob = ["_build/*"]  # copies that a build can leave here
 LAST_DIGIT = Decimal("0.01")  # at most this part of a number, for one in its last digit
 RELATIVE = Decimal("1e-6")
 NOISE = Decimal("1e-12")
+ROUGHLY = "compare-roughly"  # a cell's tag
+HALF, LITTLE, ONE = Decimal("0.5"), Decimal("0.2"), Decimal(1)
 
 # Not a number: the digits of names such as float64 or x2.
 NUMBER = re.compile(r"(?<![A-Za-z_\d.])\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?![A-Za-z_\d])")
@@ -51,14 +57,15 @@ BLOCKS = 12  # an area's average colour, with so many areas along each side,
 SHADE = 0.05  # may differ by this much in a channel
 
 
-def same_text(stored: str, fresh: str) -> bool:
+def same_text(stored: str, fresh: str, roughly: bool = False) -> bool:
     """Whether two printed texts say the same."""
     if stored == fresh:
         return True
     cut = [_numbers(s) for s in (stored, fresh)]
     if cut[0][0] != cut[1][0]:
         return False
-    return all(_same_number(a, b) for a, b in zip(cut[0][1], cut[1][1], strict=True))
+    same = _about_the_same_number if roughly else _same_number
+    return all(same(a, b) for a, b in zip(cut[0][1], cut[1][1], strict=True))
 
 
 def _numbers(text: str) -> tuple[list[str], list[str]]:
@@ -91,6 +98,12 @@ def _same_number(stored: str, fresh: str) -> bool:
         digit = Decimal(1).scaleb(places.pop())
         allowed = max(allowed, min(digit, LAST_DIGIT * abs(a)))
     return abs(a - b) <= allowed
+
+
+def _about_the_same_number(stored: str, fresh: str) -> bool:
+    a, b = Decimal(stored), Decimal(fresh)
+    whole = all(re.fullmatch(r"[-+]?\d+", s) for s in (stored, fresh))
+    return abs(a - b) <= max(HALF * max(abs(a), abs(b)), ONE if whole else LITTLE)
 
 
 def same_picture(stored: str, fresh: str) -> bool:
@@ -138,13 +151,14 @@ class Output(str):
     """An output's text, equal to another where a reader would call them the same."""
 
     __hash__ = str.__hash__
+    roughly = False
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, str):
             return NotImplemented
         if self.startswith("iVBOR") and other.startswith("iVBOR"):
             return same_picture(str(self), str(other))
-        return same_text(str(self), str(other))
+        return same_text(str(self), str(other), self.roughly)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -155,7 +169,10 @@ _sanitize = IPyNbCell.sanitize
 
 def _as_output(self: IPyNbCell, value: Any) -> Any:
     value = _sanitize(self, value)
-    return Output(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        value = Output(value)
+        value.roughly = ROUGHLY in self.cell.metadata.get("tags", [])
+    return value
 
 
 # nbval compares what this method returns; requirements.txt pins its version.

@@ -35,8 +35,9 @@ def tags(cell: NotebookNode) -> set[str]:
 
 
 def compared(cell: NotebookNode) -> bool:
-    """Whether nbval compares the cell's outputs."""
+    """Whether nbval compares the cell's outputs, and not only roughly."""
     marks = "nbval-ignore-output", "nbval-skip", "nbval-raises-exception"
+    marks += ("compare-roughly",)
     marks += ("raises-exception", "skip-execution")
     comment = re.search(r"^\s*#\s*(NBVAL|PYTEST_VALIDATE)_\w+", cell.source, re.M)
     return not comment and not tags(cell) & set(marks)
@@ -141,7 +142,8 @@ def test_nearly_all_outputs_are_compared() -> None:
     for source, cell in left_out:
         allowed = {"nbval-ignore-output"} | {t for t in tags(cell) if "nbval" not in t}
         assert tags(cell) <= allowed, f"{source.name}: only nbval-ignore-output"
-        assert re.search(r"^\s*# Not compared: \S", cell.source, re.M), source.name
+        reason = r"^\s*# (Not compared|Compared roughly): \S"
+        assert re.search(reason, cell.source, re.M), source.name
         assert re.search(r"^\s*assert ", cell.source, re.M), source.name
 
 

@@ -82,6 +82,36 @@ def test_different_text(compare: ModuleType, stored: str, fresh: str) -> None:
     assert not compare.same_text(fresh, stored)
 
 
+@pytest.mark.parametrize(
+    "stored, fresh",
+    [
+        ("bound -97.3 ± 1.1", "bound -99.0 ± 1.6"),
+        ("gain 0.01 ± 0.01", "gain -0.05 ± 0.03"),
+        ("active 6 7 8", "active 6 8 8"),
+    ],
+)
+def test_roughly_the_same_text(compare: ModuleType, stored: str, fresh: str) -> None:
+    assert compare.same_text(stored, fresh, roughly=True)
+    assert compare.same_text(fresh, stored, roughly=True)
+    assert not compare.same_text(stored, fresh)
+
+
+@pytest.mark.parametrize(
+    "stored, fresh",
+    [
+        ("bound -97.3", "bound 97.3"),
+        ("bound -97.3", "bound -253.9"),
+        ("bound -97.3 ± 1.1", "bound -1.5 ± 1.1"),
+        ("active 0", "active 8"),
+        ("ELBO -97.3", "log p(x) -97.3"),
+        ("-97.3 -91.0", "-97.3"),
+    ],
+)
+def test_not_even_roughly(compare: ModuleType, stored: str, fresh: str) -> None:
+    assert not compare.same_text(stored, fresh, roughly=True)
+    assert not compare.same_text(fresh, stored, roughly=True)
+
+
 def curves(
     shift: float = 0.0,
     colour: str = "C0",
@@ -218,6 +248,8 @@ CELLS = {
     "one of two": ("print(1)", [output("1\n2\n")], False),
     "progress bar": ("import sys; print('50 %', file=sys.stderr)", [], True),
     "other error": ("assert False", [], False),
+    "roughly the same": ("print('ELBO -99.0')", [output("ELBO -97.3\n")], True),
+    "roughly, other sign": ("print('ELBO 99.0')", [output("ELBO -97.3\n")], False),
     "value": (
         "1 + 1",
         [nbformat.v4.new_output("execute_result", data={"text/plain": "3"})],
@@ -239,10 +271,12 @@ def test_whole_notebooks(tmp_path: Path) -> None:
         cells[name] = (SHOW.format(f"{name}.png"), [stored], passes)
     cells["figure lost"] = ("pass", [stored], False)
     notebook = nbformat.v4.new_notebook()
-    for number, (source, outputs, _) in enumerate(cells.values(), 1):
+    for number, (name, (source, outputs, _)) in enumerate(cells.items(), 1):
         cell = nbformat.v4.new_code_cell(
             source, outputs=outputs, execution_count=number
         )
+        if name.startswith("roughly"):
+            cell.metadata["tags"] = ["compare-roughly"]
         notebook.cells.append(cell)
     never_run = nbformat.v4.new_code_cell("print('proved')")
     notebook.cells.append(never_run)

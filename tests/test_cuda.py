@@ -7,7 +7,7 @@ import torch
 
 from vaelib import bounds, divergences, evaluation, noise, quadrature
 from vaelib.data import digits
-from vaelib.guides import AmortizedGaussian, PriorGuide
+from vaelib.guides import Amortized, PriorGuide
 from vaelib.models import Binomial, DeepModel, LinearGaussian, mlp
 
 pytestmark = pytest.mark.cuda
@@ -68,7 +68,7 @@ def test_evidence_by_importance_sampling(model):
 
 def test_a_deep_model_is_measured_on_the_device():
     model = DeepModel(mlp(2, 16, 64), Binomial(16), 2).cuda()
-    guide = AmortizedGaussian(mlp(64, 16, 4)).cuda()
+    guide = Amortized(mlp(64, 16, 4)).cuda()
     x = digits().test_x[:5].cuda()
     assert evaluation.log_evidence(model, guide, x, samples=20).value.is_cuda
     assert evaluation.decoder_spread(model, device="cuda").is_cuda

@@ -14,7 +14,7 @@ from vaelib import noise
 from vaelib.divergences import kl
 from vaelib.evaluation import active_units, aggregate_kl, index_code_information
 from vaelib.guides import (
-    AmortizedGaussian,
+    Amortized,
     Chained,
     CouplingFlow,
     DiagonalGaussian,
@@ -223,7 +223,7 @@ def test_without_a_mean_in_closed_form_the_scatter_of_samples_is_taken_off():
     assert_mean(runs, expected, error=0.1)  # left on, the scatter would add 1/4
     chained = Chained(
         Free(torch.cat([loc, log_scale], 1), DiagonalGaussian(2)),
-        AmortizedGaussian(torch.nn.Linear(2, 2).double()),
+        Amortized(torch.nn.Linear(2, 2).double()),
         1,
     )
     assert active_units(chained, x).shape == (3,)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.autograd import functional
 
 from vaelib import bounds, data, divergences
-from vaelib.guides import AmortizedGaussian
+from vaelib.guides import Amortized
 from vaelib.models import DeepModel, Gaussian, LinearGaussian
 from vaelib.training import train
 
@@ -53,7 +53,7 @@ def fit(noise, learned, seed):
     torch.manual_seed(seed)
     family = Gaussian(noise**0.5, learned=learned)
     model = DeepModel(nn.Linear(D, P), family, D).double()
-    guide = AmortizedGaussian(LinearEncoder()).double()
+    guide = Amortized(LinearEncoder()).double()
     for stage, (lr, steps) in enumerate([(0.02, 400), (0.005, 300), (0.001, 300)]):
         settings = {"lr": lr, "steps": steps, "batch_size": 500, "device": "cpu"}
         train(model, guide, bounds.elbo, X, seed=10 * seed + stage, **settings)

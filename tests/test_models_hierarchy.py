@@ -24,7 +24,6 @@ from vaelib.evaluation import (
 )
 from vaelib.guides import (
     Amortized,
-    AmortizedGaussian,
     Chained,
     CouplingFlow,
     FullGaussian,
@@ -190,10 +189,10 @@ def test_bad_chains_are_named():
 def small(seed=0):
     """A deep model of two layers for bits, and its guide, as Burda et al. draw it."""
     model = TwoLayerModel(
-        mlp(D1, 8, 6), Bernoulli(), AmortizedGaussian(mlp(D2, 8, 2 * D1)), (D1, D2)
+        mlp(D1, 8, 6), Bernoulli(), Amortized(mlp(D2, 8, 2 * D1)), (D1, D2)
     )
     guide = Chained(
-        AmortizedGaussian(mlp(6, 8, 2 * D1)), AmortizedGaussian(mlp(D1, 8, 2 * D2)), D2
+        Amortized(mlp(6, 8, 2 * D1)), Amortized(mlp(D1, 8, 2 * D2)), D2
     )
     for i, p in enumerate([*model.parameters(), *guide.parameters()]):
         nn.init.normal_(p, 0, 0.3, generator=noise.stream(seed, i))
@@ -277,7 +276,7 @@ def test_a_flow_can_stand_on_top():
     model, _, data = small()
     family = CouplingFlow(D2, layers=2, hidden=4)
     guide = Chained(
-        AmortizedGaussian(mlp(6, 8, 2 * D1)),
+        Amortized(mlp(6, 8, 2 * D1)),
         Amortized(mlp(D1, 8, family.size), family),
         D2,
     )

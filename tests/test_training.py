@@ -24,7 +24,7 @@ from torch import distributions as td
 from torch import nn
 
 from vaelib import bounds, checkpoint, noise, training
-from vaelib.guides import AmortizedGaussian, DiagonalGaussian, Free, PriorGuide
+from vaelib.guides import Amortized, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
 
 DEVICES = [
@@ -65,7 +65,7 @@ def small(d=2, p=6, seed=0):
     """A small deep model of counts, its guide, and data for it."""
     g = noise.stream(seed, "small")
     model = DeepModel(mlp(d, 8, p), Binomial(4), d)
-    guide = AmortizedGaussian(mlp(p, 8, 2 * d))
+    guide = Amortized(mlp(p, 8, 2 * d))
     for module in (model, guide):
         for parameter in module.parameters():
             nn.init.normal_(parameter, 0, 0.3, generator=g)
@@ -118,7 +118,7 @@ def test_amortized_guide_in_batches_reaches_maximum_likelihood(device):
     x = linear_data()
     best = LinearGaussian.maximum_likelihood(x, 2).log_evidence(x).mean()
     model = linear_model()
-    guide = AmortizedGaussian(nn.Linear(5, 4)).double()
+    guide = Amortized(nn.Linear(5, 4)).double()
     nn.init.zeros_(guide.encoder.weight)
     nn.init.zeros_(guide.encoder.bias)
     settings = {"batch_size": 100, "samples": 4, "device": device}
@@ -567,12 +567,12 @@ BAD = [
         "^guide: expected a reparameterisable",
     ),
     (
-        {"guide": AmortizedGaussian(nn.Linear(7, 4))},
+        {"guide": Amortized(nn.Linear(7, 4))},
         ValueError,
         r"^guide: expected it to take data of shape \(8, 6\)",
     ),
     (
-        {"guide": AmortizedGaussian(nn.Linear(6, 6))},
+        {"guide": Amortized(nn.Linear(6, 6))},
         ValueError,
         r"^guide: q's events: expected shape \(2,\), of the prior, got \(3,\)$",
     ),
@@ -828,7 +828,7 @@ def test_an_error_of_the_callers_own_is_passed_on():
 def test_a_learned_scale_that_collapses_stops_the_run():
     # Constant data: σ → 0 and the bound has no maximum. It must not end in silence.
     model = DeepModel(mlp(1, 2), Gaussian(1.0, learned=True), 1)
-    guide = AmortizedGaussian(mlp(2, 2))
+    guide = Amortized(mlp(2, 2))
     data = torch.ones(10, 2)
     with pytest.raises(FloatingPointError, match=r"^step \d+: "):
         train(model, guide, bounds.elbo, data, steps=3000, lr=10.0)
@@ -908,7 +908,7 @@ def kill_job(path, tick=lambda: None):
     """The run that is killed: 36 steps, a checkpoint every second; returns a digest."""
     g = noise.stream(3, "kill")
     model = DeepModel(mlp(2, 16, 8), Binomial(4), 2)
-    guide = AmortizedGaussian(mlp(8, 16, 4))
+    guide = Amortized(mlp(8, 16, 4))
     for parameter in (*model.parameters(), *guide.parameters()):
         nn.init.normal_(parameter, 0, 0.3, generator=g)
     data = torch.randint(0, 5, (40, 8), generator=g).float()

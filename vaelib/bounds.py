@@ -12,6 +12,7 @@ exact.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -25,6 +26,9 @@ class Model(Protocol):
     def prior(self) -> td.Distribution: ...
 
     def likelihood(self, z: Tensor) -> td.Distribution: ...
+
+
+Guide = Callable[[Tensor], td.Distribution]  # from x to q(z|x), batch shape (B,)
 
 
 def log_joint(model: Model, x: Tensor, z: Tensor) -> Tensor:

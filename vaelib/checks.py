@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch import distributions as td
 
 from vaelib import noise
-from vaelib.bounds import Model, log_weights
+from vaelib.bounds import Guide, Model, log_weights
 from vaelib.chain import Chain
 
-Guide = Callable[[Tensor], td.Distribution]
 Bound = Callable[[Tensor], Tensor]
 
 

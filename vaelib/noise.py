@@ -63,9 +63,8 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
 
     Standard normal numbers for the Gaussian families; the base's noise for a
     `TransformedDistribution`, such as a flow; that of its parts, one after the other,
-    for a `Chain`. For families without a smooth map from
-    noise to sample (categorical, Bernoulli, binomial, mixtures) the noise is the sample
-    itself.
+    for a `Chain`. For families without a smooth map from noise to sample (categorical,
+    Bernoulli, binomial, mixtures) the noise is the sample itself.
 
     Returns:
         Tensor `(n, *q.batch_shape, *q.event_shape)`, without gradient.

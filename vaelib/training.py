@@ -15,12 +15,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch import distributions as td
 
 from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
 from vaelib import progress as bars
-from vaelib.bounds import Model, log_weights
+from vaelib.bounds import Guide, Model, log_weights
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Run:
 @torch.enable_grad()
 def train(
     model: Model,
-    guide: Callable[[Tensor], td.Distribution],
+    guide: Guide,
     bound: Callable[[Tensor], Tensor],
     data: Tensor,
     *,
@@ -219,7 +218,7 @@ def train(
 
 def _ascend(
     model: Model,
-    guide: Callable[[Tensor], td.Distribution],
+    guide: Guide,
     bound: Callable[[Tensor], Tensor],
     x: Tensor,
     samples: int,

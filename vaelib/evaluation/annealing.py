@@ -11,18 +11,16 @@ So the step sizes are tuned on a pilot run, with noise of its own, and then froz
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from vaelib.bounds import Model
+from vaelib.bounds import Guide, Model
 from vaelib.evaluation.hamiltonian import look, move
 from vaelib.noise import draw, sample, stream
 
-Guide = Callable[[Tensor], td.Distribution]
 MEASURED = 64  # guide samples that give the pilot each coordinate's scale
 WARM_UP = 15  # moves at the first temperature, before the pilot sets out
 

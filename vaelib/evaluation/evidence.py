@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from vaelib.bounds import Model, log_weights
+from vaelib.bounds import Guide, Model, log_weights
 from vaelib.divergences import Estimate
+from vaelib.evaluation.weights import from_sums
 from vaelib.noise import sample, stream
-
-Guide = Callable[[Tensor], td.Distribution]
 
 
 @torch.no_grad()
@@ -80,9 +78,7 @@ def _log_evidence(
         log_w = log_weights(model, q, x, z).double()
         first = torch.logaddexp(first, log_w.logsumexp(0))
         second = torch.logaddexp(second, (2 * log_w).logsumexp(0))
-    # sd(w) / mean(w), from K Σw² / (Σw)² = 1 + (relative variance)
-    spread = (second - 2 * first + math.log(samples)).exp().sub(1).clamp_min(0)
-    return Estimate(first - math.log(samples), (spread / (samples - 1)).sqrt())
+    return from_sums(first, second, samples)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -11,13 +11,12 @@ from torch import Tensor
 from torch import distributions as td
 
 from vaelib import bounds, checks
-from vaelib.bounds import Model, log_weights
+from vaelib.bounds import Guide, Model, log_weights
 from vaelib.divergences import Estimate, mean_and_error
 from vaelib.guides import Family, Free
 from vaelib.noise import sample, stream
 from vaelib.training import train
 
-Guide = Callable[[Tensor], td.Distribution]
 STAGES = (1.0, 0.25, 0.05)  # of the step size: the noise of Adam's last steps stays
 
 

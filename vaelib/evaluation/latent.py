@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from vaelib.bounds import Guide
 from vaelib.divergences import Estimate
-from vaelib.evaluation.evidence import Guide
 from vaelib.noise import sample, stream
 
 

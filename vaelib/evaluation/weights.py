@@ -9,6 +9,16 @@ from torch import Tensor
 from vaelib.divergences import Estimate
 
 
+def from_sums(first: Tensor, second: Tensor, n: int) -> Estimate:
+    """The log of the mean of n weights, from log Σw and log Σw², each `(B,)`.
+
+    The standard error is the delta method's: that of the mean weight, relative to it.
+    """
+    # n Σw² / (Σw)² = 1 + (relative variance)
+    spread = (second - 2 * first + math.log(n)).exp().sub(1).clamp_min(0)
+    return Estimate(first - math.log(n), (spread / (n - 1)).sqrt())
+
+
 def lower_bound(log_w: Tensor) -> Estimate:
     """The log of the mean weight of C forward chains or C importance samples.
 
@@ -23,9 +33,7 @@ def lower_bound(log_w: Tensor) -> Estimate:
     """
     if len(log_w) < 2:
         raise ValueError(f"log_w: expected at least 2 chains, got {len(log_w)}")
-    n = len(log_w)
-    spread = (n / effective_samples(log_w) - 1).clamp_min(0)
-    return Estimate(log_w.logsumexp(0) - math.log(n), (spread / (n - 1)).sqrt())
+    return from_sums(log_w.logsumexp(0), (2 * log_w).logsumexp(0), len(log_w))
 
 
 def upper_bound(log_w: Tensor) -> Estimate:

@@ -10,7 +10,6 @@ from vaelib.guides.families import DiagonalGaussian, Family, FullGaussian
 from vaelib.guides.flow import CouplingFlow
 from vaelib.guides.parameters import (
     Amortized,
-    AmortizedGaussian,
     Chained,
     Free,
     PriorGuide,
@@ -18,7 +17,6 @@ from vaelib.guides.parameters import (
 
 __all__ = [
     "Amortized",
-    "AmortizedGaussian",
     "Chained",
     "CouplingFlow",
     "DiagonalGaussian",

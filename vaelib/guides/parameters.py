@@ -18,7 +18,7 @@ class Amortized(nn.Module):
     Args:
         encoder: maps x `(B, P)` to parameters `(B, family.size)`.
         family: None is the diagonal Gaussian, N(μ(x), diag σ(x)²), with μ and log σ the
-            halves of the encoder's output; `AmortizedGaussian(encoder)` is its name.
+            halves of the encoder's output.
 
     References: kingma2014; rezende2014.
     """
@@ -32,9 +32,6 @@ class Amortized(nn.Module):
         parameters = self.encoder(x)
         family = self.family or DiagonalGaussian(parameters.shape[-1] // 2)
         return family(parameters)
-
-
-AmortizedGaussian = Amortized
 
 
 class Free(nn.Module):

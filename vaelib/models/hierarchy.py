@@ -23,7 +23,7 @@ class TwoLayerModel(nn.Module):
         decoder: maps z₁ `(..., D₁)` to the family's parameters `(..., P)`.
         family: from those parameters to p(x|z₁), as for `DeepModel`.
         conditional: maps z₂ `(..., D₂)` to p(z₁|z₂), event shape (D₁,), such as
-            `guides.AmortizedGaussian(mlp(D₂, hidden, 2 * D₁))`.
+            `guides.Amortized(mlp(D₂, hidden, 2 * D₁))`.
         latent_dims: (D₁, D₂).
 
     References: burda2016, section 5.
