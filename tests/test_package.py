@@ -27,7 +27,7 @@ FILES = {
 MODULES = [m for m in FILES if not m.endswith("__main__")]
 PACKAGES = tuple(
     f"vaelib.{name}."
-    for name in "models guides estimators meanfield data evaluation interactive".split()
+    for name in "models guides estimators meanfield data training evaluation interactive".split()
 )
 PUBLIC = [m for m in MODULES if m.count(".") == 1 or m.startswith(PACKAGES)]
 # Each imports only from those before it. `symbolic` stands by itself.

@@ -24,6 +24,7 @@ from torch import distributions as td
 from torch import nn
 
 from vaelib import bounds, checkpoint, noise, training
+from vaelib.training import loop
 from vaelib.guides import Amortized, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
 
@@ -192,7 +193,7 @@ def test_report_is_the_mean_bound_of_each_interval():
 
 def test_an_epoch_is_a_permutation():
     per_epoch = 50 // 8
-    batches = list(training._batches(0, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
+    batches = list(loop._batches(0, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
     assert [step for step, _ in batches] == list(range(3 * per_epoch))
     epochs = [
         torch.cat([rows for _, rows in batches[e * per_epoch : (e + 1) * per_epoch]])
@@ -203,10 +204,10 @@ def test_an_epoch_is_a_permutation():
         assert 0 <= rows.min() and rows.max() < 50
     assert not torch.equal(epochs[0], epochs[1])
     # Starting in the middle of an epoch gives the same batches from there on.
-    later = list(training._batches(9, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
+    later = list(loop._batches(9, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
     for (s, a), (t, b) in zip(batches[9:], later, strict=True):
         assert s == t and torch.equal(a, b)
-    whole = list(training._batches(0, 2, 50, 50, 0, torch.device("cpu")))
+    whole = list(loop._batches(0, 2, 50, 50, 0, torch.device("cpu")))
     assert all(torch.equal(rows, torch.arange(50)) for _, rows in whole)
 
 
@@ -294,7 +295,7 @@ def test_each_step_is_transformed_by_its_own_stream(device, batch_size):
     train(model, guide, bounds.elbo, data, steps=9, transform=transform, **settings)
     assert torch.equal(data, copy) and {*places} == {(device, device)}
     size, place = batch_size or 50, torch.device(device)
-    for step, rows in training._batches(0, 9, 50, size, 5, place):
+    for step, rows in loop._batches(0, 9, 50, size, 5, place):
         generator = noise.stream(5, "data", step, device=device)
         expected = lighten(data.to(device)[rows], generator).cpu()
         assert torch.equal(seen[step], expected)

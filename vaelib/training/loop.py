@@ -1,4 +1,4 @@
-"""Training a model and its guide: one function, one record.
+"""The training loop.
 
 The only module that knows of optimisers and progress, and the only place where a bound
 becomes a loss.
