@@ -3,7 +3,7 @@
 The usual small model, 784-400-20 and back, trained for 10 epochs on pixels binarised
 anew in every batch, and measured on the test digits, each binarised once:
 
-    python benchmarks/mnist_short.py
+    python -m benchmarks.mnist_short
 
 downloads MNIST if need be, prints a report and writes it as JSON. See README.md beside
 this file.
@@ -12,21 +12,19 @@ this file.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks import common
 from vaelib import bounds, data, divergences, evaluation, guides, models, noise
 from vaelib.training import train
 
 PIXELS, HIDDEN, LATENT, BATCH, LR = 784, 400, 20, 128, 1e-3
-RESULT = Path(__file__).parent / "results" / "mnist_short.json"
+RESULT = common.RESULTS / "mnist_short.json"
 
 
 class Grey(nn.Module):
@@ -64,29 +62,9 @@ def mean_and_error(values: Tensor) -> dict[str, float]:
     return {"mean": round(values.mean().item(), 3), "se": round(error.item(), 3)}
 
 
-def machine(device: str) -> dict[str, object]:
-    """What ran it, in words: no names of hosts or folders."""
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            named = [line for line in file if line.startswith("model name")]
-        model = named[0].split(":")[1].strip() if named else model
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load before": load and round(load, 1),
-        "gpu": torch.cuda.get_device_name() if device.startswith("cuda") else None,
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Train and measure; the report."""
-    described = machine(options.device)  # first: the load before this run's own
+    described = common.machine(options.device)  # first: the load before this run's own
     digits = data.mnist()
     model, guide = build(options.seed)
     per_epoch = len(digits.train_x) // options.batch_size
@@ -116,7 +94,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     )
     return {
         "what": "MNIST, 784-400-20, Bernoulli pixels, stochastic binarisation; nats",
-        "date": datetime.date.today().isoformat(),
+        "date": common.today(),
         "machine": described,
         "settings": {
             "epochs": options.epochs,
@@ -149,15 +127,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def write(path: Path, report: dict[str, object]) -> None:
-    """Put the report at `path` whole or not at all."""
-    unfinished = path.with_name(path.name + ".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -174,7 +143,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     report = run(options)
-    write(options.out, report)
+    common.write(options.out, report)
     print(json.dumps(report, indent=2, ensure_ascii=False))
 
 
