@@ -25,10 +25,8 @@ FILES = {
     for p in sorted(ROOT.rglob("*.py"))
 }
 MODULES = [m for m in FILES if not m.endswith("__main__")]
-PACKAGES = tuple(
-    f"vaelib.{name}."
-    for name in "models guides estimators meanfield data training evaluation interactive".split()
-)
+NESTED = "models guides estimators meanfield data training evaluation interactive"
+PACKAGES = tuple(f"vaelib.{name}." for name in NESTED.split())
 PUBLIC = [m for m in MODULES if m.count(".") == 1 or m.startswith(PACKAGES)]
 # Each imports only from those before it. `symbolic` stands by itself.
 ORDER = (

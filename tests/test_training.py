@@ -24,9 +24,9 @@ from torch import distributions as td
 from torch import nn
 
 from vaelib import bounds, checkpoint, noise, training
-from vaelib.training import loop
 from vaelib.guides import Amortized, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
+from vaelib.training import loop
 
 DEVICES = [
     "cpu",
