@@ -1,5 +1,6 @@
-"""Training a model and its guide: one function, one record."""
+"""Training a model and its guide: one function, one record; and many at once."""
 
+from vaelib.training.ensemble import train_many
 from vaelib.training.loop import Run, train
 
-__all__ = ["Run", "train"]
+__all__ = ["Run", "train", "train_many"]

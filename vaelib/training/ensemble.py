@@ -1,0 +1,233 @@
+"""Many runs as one: models that differ in their seed alone, trained side by side.
+
+For a small model, most of a training step is spent on starting operations and little on
+arithmetic. Here the parameters of R models are stacked into one tensor each, and every
+operation of a step is one for all R: it is started once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from vaelib import checkpoint as checkpoints
+from vaelib import checks, noise
+from vaelib import progress as bars
+from vaelib.bounds import Guide, Model, log_weights
+from vaelib.training.loop import Run, _batches
+
+
+@torch.enable_grad()
+def train_many(
+    build: Callable[[int], tuple[Model, Guide]],
+    bound: Callable[[Tensor], Tensor],
+    data: Tensor,
+    *,
+    seeds: Sequence[int],
+    steps: int,
+    batch_size: int | None = None,
+    lr: float = 1e-3,
+    samples: int = 1,
+    transform: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    device: str | torch.device = "auto",
+    report_every: int = 100,
+    progress: bool | None = None,
+) -> list[tuple[Model, Guide, Run]]:
+    """Train R models at once, as `train(*build(seed), …, seed=seed)` would one by one.
+
+    Each run has the batch order, the noise and the transform's draws that `train` has
+    with its seed, and so ends at the same parameters up to rounding. How much time it
+    saves depends on the size of a step: see `benchmarks/ensemble.py`.
+
+    Requires: what `train` requires, and that the runs differ in the values of their
+    parameters alone, and do nothing that depends on a value (no `if` about a tensor).
+
+    Args:
+        build: maps a seed to a model and its guide, the same in kind for every seed.
+        seeds: R ≥ 1 of them, each once.
+        bound, data, steps, batch_size, lr, samples, transform, device, report_every,
+            progress: as for `train`.
+
+    Returns:
+        For each seed the model, the guide and the record of the run, in the order of
+        `seeds`. The seconds of each record are those of all runs together.
+
+    Raises:
+        ValueError, TypeError: as `train`; or the models are not the same in kind; or
+            `torch.vmap` cannot do for all what they do for one.
+        FloatingPointError: as `train`, and names the seed. The parameters of all runs
+            are those before the step.
+    """
+    start = time.perf_counter()
+    checks.whole(
+        steps=(steps, 0),
+        batch_size=(1 if batch_size is None else batch_size, 1),
+        samples=(samples, 1),
+        report_every=(report_every, 1),
+    )
+    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
+        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    seeds = list(seeds)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: expected at least one, each once, got {seeds}")
+    for seed in seeds:
+        noise.stream(seed)
+    place = checks.usable_device(device)
+    runs = [_Objective(*build(seed), bound) for seed in seeds]
+    dtype = next(iter(checks.trainable(runs[0]).values())).dtype
+    data = checks.finite_rows(data, dtype)
+    size = len(data) if batch_size is None else batch_size
+    if size > len(data):
+        raise ValueError(
+            f"batch_size: expected at most the {len(data)} rows of data, got {size}"
+        )
+    _alike(runs, seeds)
+    data = data.to(place)
+    seen = data
+    if transform is not None:
+        trial = noise.stream(seeds[0], "data", device=place)
+        seen = checks.transformed(transform, data, trial)
+    for run in runs:
+        checks.trainable(run.to(place))
+        checks.fit(*run.terms, seen, size, samples)
+
+    def streams(use: str, step: int) -> list[torch.Generator]:
+        return [noise.stream(seed, use, step, device=place) for seed in seeds]
+
+    def batch(step: int, rows: list[Tensor]) -> Tensor:
+        """What each run sees at a step, `(R, B, *event)`."""
+        if size == len(data):
+            x = data.expand(len(seeds), *data.shape)
+        else:
+            x = data[torch.stack(rows)]
+        if transform is None:
+            return x
+        drawn = zip(x, streams("data", step), strict=True)
+        return torch.stack([transform(*one) for one in drawn]).to(dtype)
+
+    with torch.no_grad():  # of this q, `draw` looks at nothing but shapes
+        q = runs[0].terms[1](seen[:size])
+
+    def draw(step: int) -> Tensor:
+        return torch.stack([noise.draw(q, samples, g) for g in streams("noise", step)])
+
+    parameters, buffers = stack_module_state(runs)
+    values = _for_all(runs[0], (parameters, buffers), seen[:size], draw(0))
+    del seen  # as large as the data
+    trained = [p for p in parameters.values() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=lr, fused=True, maximize=True)
+    orders = [_batches(0, steps, len(data), size, seed, place) for seed in seeds]
+    total = torch.zeros(len(seeds), dtype=torch.float64, device=place)
+    reports: list[tuple[int, list[float]]] = []
+    with bars.bar(progress, steps, unit="step") as bar:
+        for step, *rows in zip(range(steps), *orders, strict=True):
+            rows = [chosen for _, chosen in rows]
+            x = batch(step, rows)
+            value = values(parameters, buffers, x, draw(step))
+            optimizer.zero_grad()
+            value.sum().backward()  # no run's value depends on another's parameters
+            value = value.detach()
+            gradients = [p.grad for p in trained if p.grad is not None]
+            if not nn.utils.get_total_norm([value, *gradients]).isfinite().item():
+                _hand_back(runs, parameters)
+                each = zip(seeds, runs, x, streams("noise", step), rows, strict=True)
+                raise FloatingPointError(
+                    f"step {step}, {_culprit(parameters, samples, each)}; the "
+                    f"parameters are those after {step} steps"
+                )
+            optimizer.step()
+            total += value
+            since = step % report_every + 1
+            if since == report_every or step + 1 == steps:
+                reports.append((step + 1, (total / since).tolist()))
+                total.zero_()
+            bar.update()
+    _hand_back(runs, parameters)
+    done = tuple(at for at, _ in reports)
+    means = [tuple(mean[r] for _, mean in reports) for r in range(len(seeds))]
+    seconds = time.perf_counter() - start
+    return [
+        (*run.terms[:2], Run(done, mean, str(place), seconds))
+        for run, mean in zip(runs, means, strict=True)
+    ]
+
+
+class _Objective(nn.ModuleDict):
+    """The mean bound over a batch, as a module of all that has parameters in it."""
+
+    def __init__(self, model: Model, guide: Guide, bound: Callable[[Tensor], Tensor]):
+        owners = {"model": checks.module(model), "guide": checks.module(guide)}
+        super().__init__(owners)
+        self.terms = model, guide, bound  # in a tuple, so that none is a submodule
+
+    def forward(self, x: Tensor, noise_: Tensor) -> Tensor:
+        model, guide, bound = self.terms
+        q = guide(x)
+        return bound(log_weights(model, q, x, noise.push(q, noise_))).mean()
+
+
+def _alike(runs: list[_Objective], seeds: list[int]) -> None:
+    """All runs have tensors of the same names and shapes, each once and its own."""
+    layouts = [checkpoints.layout(run) for run in runs]
+    for seed, layout in zip(seeds, layouts, strict=True):
+        if layout != layouts[0]:
+            differ = ", ".join(sorted(set(layout) ^ set(layouts[0])))
+            raise ValueError(
+                f"build: expected models of one kind, but those of seeds {seeds[0]} "
+                f"and {seed} differ in {differ or 'their order'}"
+            )
+    held = [p for run in runs for m in run.modules() for p in m.parameters(False)]
+    if len({id(p) for p in held}) < len(held):
+        raise ValueError(
+            "build: expected no parameter in two places, in one model or in two"
+        )
+
+
+def _for_all(
+    run: _Objective, state: tuple[dict[str, Tensor], ...], x: Tensor, draws: Tensor
+) -> Callable[..., Tensor]:
+    """The values of all runs as a function of stacked state, batches and noise."""
+
+    def one(parameters: dict, buffers: dict, x: Tensor, draw: Tensor) -> Tensor:
+        # A parameter is in one place, but its module may have two names.
+        state = parameters, buffers
+        return functional_call(run, state, (x, draw), tie_weights=False)
+
+    def values(*arguments: object) -> Tensor:
+        with checks._without_validation():  # it looks at values: a batch has many
+            return vmap(one)(*arguments)
+
+    try:
+        values(*state, x.expand(len(draws), *x.shape), draws)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ValueError(
+            "build: expected a model and a guide that torch.vmap can batch, with this "
+            f"bound; `train` takes others: {error}"
+        ) from error
+    return values
+
+
+def _hand_back(runs: list[_Objective], parameters: dict[str, Tensor]) -> None:
+    """Copy the stacked parameters to the runs they belong to."""
+    with torch.no_grad():
+        for r, run in enumerate(runs):
+            for name, own in run.named_parameters():
+                own.copy_(parameters[name][r])
+
+
+def _culprit(parameters: dict[str, Tensor], samples: int, seen: Iterable[tuple]) -> str:
+    """The first run in which something is not finite, and what, in words."""
+    for r, (seed, run, x, generator, rows) in enumerate(seen):
+        own = {name: stack[r].detach() for name, stack in parameters.items()}
+        for name, value in own.items():
+            if (grad := parameters[name].grad) is not None:
+                value.grad = grad[r]
+        what = checks.culprit(*run.terms, x, samples, generator, own, rows)
+        if what is not None:
+            return f"seed {seed}: {what}"
+    return "all seeds: the norm of the gradient is not finite"
