@@ -1,50 +1,23 @@
-"""The trainer: right answers, the same every time, and no damage by a mistake.
-
-Run as a program, this file is the server of the kill test (see the end).
-"""
+"""The trainer: right answers, the same every time, and no damage by a mistake."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import io
-import json
 import math
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 import torch
 from torch import distributions as td
 from torch import nn
 
-from vaelib import bounds, checkpoint, noise, training
+from tests import runs
+from tests.runs import DEVICES, lighten, run_small, same, small, state, train
+from vaelib import bounds, noise
 from vaelib.guides import Amortized, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
 from vaelib.training import loop
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.cuda,
-            pytest.mark.skipif(
-                not torch.cuda.is_available(),
-                reason="no CUDA device; `pytest -m cuda` runs it where there is one",
-            ),
-        ],
-    ),
-]
-
-
-# On the CPU, unless a test asks for another device.
-train = functools.partial(training.train, device="cpu")
 
 
 def linear_data(n=500, p=5, d=2):
@@ -60,37 +33,6 @@ def linear_model(p=5, d=2):
     g = noise.stream(2, "start")
     weight = torch.randn(p, d, generator=g, dtype=torch.float64)
     return LinearGaussian(weight, torch.zeros(p, dtype=torch.float64), 1.0)
-
-
-def small(d=2, p=6, seed=0):
-    """A small deep model of counts, its guide, and data for it."""
-    g = noise.stream(seed, "small")
-    model = DeepModel(mlp(d, 8, p), Binomial(4), d)
-    guide = Amortized(mlp(p, 8, 2 * d))
-    for module in (model, guide):
-        for parameter in module.parameters():
-            nn.init.normal_(parameter, 0, 0.3, generator=g)
-    data = torch.randint(0, 5, (50, p), generator=noise.stream(0, "counts")).float()
-    data[:, p // 2 :] //= 4  # half of the columns are mostly zero: something to learn
-    return model, guide, data
-
-
-def state(*modules):
-    """Copies of all tensors."""
-    return [v.clone().cpu() for m in modules for v in m.state_dict().values()]
-
-
-def same(a, b):
-    return len(a) == len(b) and all(
-        torch.equal(x, y) for x, y in zip(a, b, strict=True)
-    )
-
-
-def run_small(device="cpu", seed=0, **settings):
-    model, guide, data = small()
-    settings = {"steps": 60, "batch_size": 8, "lr": 0.01, "report_every": 7} | settings
-    run = train(model, guide, bounds.elbo, data, seed=seed, device=device, **settings)
-    return run, state(model, guide)
 
 
 # What it reaches
@@ -268,12 +210,6 @@ def test_under_no_grad_and_with_old_gradients():
 # Data drawn anew for every batch
 
 
-def lighten(x, generator):
-    """Counts from 0 to 4, each dot kept with probability one half."""
-    keep = td.Binomial(4, probs=torch.full_like(x, 0.5))
-    return torch.minimum(x, noise.sample(keep, 1, generator)[0])
-
-
 def test_a_transform_that_changes_nothing_changes_nothing():
     assert same(run_small()[1], run_small(transform=lambda x, generator: x)[1])
 
@@ -302,18 +238,6 @@ def test_each_step_is_transformed_by_its_own_stream(device, batch_size):
     assert len(seen) == 9 and not torch.equal(seen[0], seen[1])
 
 
-@pytest.mark.parametrize("device", DEVICES)
-def test_a_resumed_run_transforms_alike(tmp_path, device):
-    path = tmp_path / "run.pt"
-    settings = {"transform": lighten, "device": device}
-    whole, expected = run_small(**settings)
-    assert not same(expected, run_small(device=device)[1])
-    run_small(steps=17, checkpoint=path, **settings)
-    resumed, got = run_small(checkpoint=path, **settings)
-    assert same(expected, got) and resumed == whole
-    refused(path, small(), "expected transform = None, got lighten")
-
-
 def test_support_is_asked_of_what_the_transform_returns():
     model, guide, data = small()
     train(model, guide, bounds.elbo, data / 4, steps=2, transform=lambda x, g: 4 * x)
@@ -332,163 +256,6 @@ def test_a_transform_may_return_whole_numbers():
     _, expected = run_small(transform=lighten)
     _, got = run_small(transform=lambda x, g: lighten(x, g).to(torch.uint8))
     assert same(expected, got)
-
-
-# Checkpoints
-
-
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("at", [1, 7, 30, 59, 60])
-def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, at, device):
-    path = tmp_path / "run.pt"
-    whole, expected = run_small(device)
-    run_small(device, steps=at, checkpoint=path, checkpoint_every=9)
-    resumed, got = run_small(device, checkpoint=path, checkpoint_every=4)
-    assert same(expected, got) and resumed == whole
-    # Once more: nothing is left to do, and the result is there.
-    again, got = run_small(device, checkpoint=path)
-    assert same(expected, got) and again == whole
-    # And on: longer than was planned at first.
-    longer, expected = run_small(device, steps=75)
-    extended, got = run_small(device, steps=75, checkpoint=path)
-    assert same(expected, got) and extended == longer
-    assert [f.name for f in tmp_path.iterdir()] == ["run.pt"]
-
-
-def test_writing_checkpoints_changes_nothing(tmp_path):
-    _, expected = run_small()
-    _, got = run_small(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=1)
-    assert same(expected, got)
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"seed": 1}, "seed"),
-        ({"batch_size": 9}, "batch_size"),
-        ({"lr": 0.02}, "lr"),
-        ({"samples": 2}, "samples"),
-        ({"report_every": 8}, "report_every"),
-    ],
-)
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path, change, name):
-    path = tmp_path / "run.pt"
-    run_small(checkpoint=path)
-    refused(path, small(), f"expected {name} = ", **change)
-
-
-@pytest.mark.parametrize("what", ["bound", "data", "model", "fixed"])
-def test_a_checkpoint_of_another_problem_is_refused(tmp_path, what):
-    path = tmp_path / "run.pt"
-    run_small(checkpoint=path)
-    model, guide, data = small()
-    bound = bounds.elbo
-    if what == "bound":
-        bound = bounds.importance_weighted
-    elif what == "data":
-        data[3, 2] = (data[3, 2] + 1) % 5
-    elif what == "model":
-        model.decoder = mlp(2, 9, 6)
-    else:
-        guide.encoder[0].bias.requires_grad_(False)
-    what = {"model": "parameters", "fixed": "parameters"}.get(what, what)
-    refused(path, (model, guide, data), f"expected {what} = ", bound=bound)
-
-
-def foreign_files(whole):
-    """Things that are no checkpoint of ours, made from the bytes of one."""
-
-    def saved(thing):
-        buffer = io.BytesIO()
-        torch.save(thing, buffer)
-        return buffer.getvalue()
-
-    content = torch.load(io.BytesIO(whole), weights_only=True)
-    return {
-        "empty": b"",
-        "one byte": whole[:1],
-        "half": whole[: len(whole) // 2],
-        "last byte missing": whole[:-1],
-        "text": b"not a checkpoint",
-        "zeros": bytes(1000),
-        "a tensor": saved(torch.zeros(3)),
-        "a state dictionary": saved(nn.Linear(2, 2).state_dict()),
-        "an object": saved(Path("/")),
-        "another version": saved(content | {"version": 2}),
-    }
-
-
-def test_a_foreign_or_damaged_file_is_refused(tmp_path):
-    path = tmp_path / "run.pt"
-    run_small(checkpoint=path)
-    for name, content in foreign_files(path.read_bytes()).items():
-        path.write_bytes(content)
-        refused(path, small(), "expected a file that vaelib.training.train wrote")
-        assert path.read_bytes() == content, name
-
-
-class Execute:
-    """What a hostile file can hold: a call that is made when it is unpickled."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
-def test_nothing_in_a_file_is_executed(tmp_path):
-    path, folder = tmp_path / "run.pt", tmp_path / "executed"
-    run_small(checkpoint=path)
-    content = torch.load(path, weights_only=True)
-    torch.save(content | {"more": Execute(folder)}, path)
-    refused(path, small(), "expected a file that vaelib.training.train wrote")
-    assert not folder.exists()
-
-
-def test_no_bit_of_a_checkpoint_changes_unnoticed(tmp_path):
-    path = tmp_path / "run.pt"
-    content = {"weight": torch.arange(5.0), "done": 3}
-    checkpoint.write(path, {}, content)
-    whole, refusals = path.read_bytes(), 0
-    for position in range(0, len(whole), 3):
-        path.write_bytes(
-            whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :]
-        )
-        try:
-            read = checkpoint.read(path, {})
-        except ValueError:
-            refusals += 1
-        else:  # a byte that carries nothing, such as padding
-            assert torch.equal(read["weight"], content["weight"]) and read["done"] == 3
-    assert refusals > 100
-
-
-def refused(path, problem, message, bound=bounds.elbo, **change):
-    """The checkpoint is refused in one clear error, and nothing is changed."""
-    model, guide, data = problem
-    settings = {"steps": 60, "batch_size": 8, "lr": 0.01, "report_every": 7} | change
-    content, before = path.read_bytes(), state(model, guide)
-    files = {*os.listdir(path.parent)}
-    with pytest.raises(ValueError, match=f"^checkpoint: .*run.pt.*{message}"):
-        train(model, guide, bound, data, checkpoint=path, **settings)
-    assert path.read_bytes() == content
-    assert same(before, state(model, guide))
-    assert {*os.listdir(path.parent)} == files
-
-
-def test_fewer_steps_than_the_checkpoint_has(tmp_path):
-    run_small(checkpoint=tmp_path / "run.pt")
-    with pytest.raises(
-        ValueError, match="^steps: expected at least the 60 already done"
-    ):
-        run_small(steps=59, checkpoint=tmp_path / "run.pt")
-
-
-@pytest.mark.parametrize("path", ["", "no such folder/run.pt"])
-def test_a_checkpoint_that_cannot_be_written(tmp_path, path):
-    with pytest.raises(ValueError, match="^checkpoint: expected a file in a folder"):
-        run_small(checkpoint=tmp_path / path)
 
 
 # Bad input
@@ -859,7 +626,7 @@ def test_shown_at_a_terminal():
 
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
-    command = [sys.executable, __file__, "show"]
+    command = [sys.executable, runs.__file__]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, check=True)
     os.write(theirs, b"end")
     shown = b""
@@ -884,7 +651,7 @@ def test_shown_in_a_notebook_to_a_human_only():
     import nbformat
     from nbclient import NotebookClient
 
-    source = f"import runpy\nrunpy.run_path({__file__!r})['show']()"
+    source = f"import runpy\nrunpy.run_path({runs.__file__!r})['show']()"
     cells = [nbformat.v4.new_code_cell(source) for _ in range(2)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     client = NotebookClient(notebook, kernel_name="python3", timeout=120)
@@ -900,181 +667,3 @@ def test_shown_in_a_notebook_to_a_human_only():
     assert [o.name for o in executed.outputs] == ["stdout"]
     assert text(executed, "stdout") == text(human, "stdout") == "done 60\n"
     assert "60/60" in text(human, "stderr")
-
-
-# Killed and resumed
-
-
-def kill_job(path, tick=lambda: None):
-    """The run that is killed: 36 steps, a checkpoint every second; returns a digest."""
-    g = noise.stream(3, "kill")
-    model = DeepModel(mlp(2, 16, 8), Binomial(4), 2)
-    guide = Amortized(mlp(8, 16, 4))
-    for parameter in (*model.parameters(), *guide.parameters()):
-        nn.init.normal_(parameter, 0, 0.3, generator=g)
-    data = torch.randint(0, 5, (40, 8), generator=g).float()
-
-    def bound(log_w):
-        tick()
-        return bounds.elbo(log_w)
-
-    settings = {"batch_size": 8, "lr": 0.01, "checkpoint_every": 2, "report_every": 7}
-    settings |= {"checkpoint": path, "device": "cpu"}
-    run = train(model, guide, bound, data, steps=STEPS, **settings)
-    digest = hashlib.sha256(repr((run.steps, run.bounds)).encode())
-    for value in state(model, guide):
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
-
-
-STEPS = 36
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def cut_short(save):
-    """A torch.save that dies in the middle of its file."""
-
-    def half(content, file):
-        buffer = io.BytesIO()
-        save(content, buffer)
-        file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
-        file.flush()
-        die()
-
-    return half
-
-
-def before(call):
-    return lambda *args: die()
-
-
-def after(call):
-    def then(*args):
-        call(*args)
-        die()
-
-    return then
-
-
-# Points in the writing of a checkpoint, in which fsync is called twice.
-WRITING = {
-    "half of the bytes": ("torch", "save", cut_short, 1),
-    "before the file reaches the disk": ("os", "fsync", before, 2),
-    "after the file has reached the disk": ("os", "fsync", after, 2),
-    "before the new file takes the old one's place": ("os", "replace", before, 1),
-    "after the new file has taken the old one's place": ("os", "replace", after, 1),
-}
-
-
-def sabotage(where, writing):
-    """Make this process die at this point of its n-th writing of a checkpoint."""
-    module_name, name, how, per_write = WRITING[where]
-    module = getattr(checkpoint, module_name)
-    call, calls = getattr(module, name), [0]
-
-    def counted(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == per_write * (writing - 1) + 1:
-            return how(call)(*args, **kwargs)
-        return call(*args, **kwargs)
-
-    setattr(module, name, counted)
-
-
-def child(path, prepare=lambda: None):
-    """Fork a run; returns its process id and a pipe: a dot per step, then a digest."""
-    receive, send = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            prepare()
-            os.write(send, kill_job(path, lambda: os.write(send, b".")).encode())
-        finally:
-            os._exit(0)
-    os.close(send)
-    return pid, receive
-
-
-def end(pid, receive):
-    """How the run ended, and its digest."""
-    text = b""
-    while part := os.read(receive, 4096):
-        text += part
-    os.close(receive)
-    return os.waitpid(pid, 0)[1], text.decode().strip(".")
-
-
-def kill_server(folder, kills):
-    """Kill runs at random moments and at each point of a writing, and resume them.
-
-    Torch is imported once, and each run is a fork. Returns the uninterrupted run's
-    digest and, for each kill, where it struck, what was on disk, and the digest of the
-    resumed run.
-    """
-    torch.set_num_threads(1)
-    model, guide, data = small()
-    train(model, guide, bounds.elbo, data, steps=0)  # imports what torch imports late
-    expected = end(*child(folder / "whole.pt"))[1]
-    chance, records = random.Random(0), []
-
-    def record(where, path, status):
-        if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
-            return  # it had ended already
-        found = 0
-        if path.exists():
-            found = torch.load(path, weights_only=True)["state"]["done"]
-        unfinished = path.with_name(path.name + ".tmp").exists()
-        records.append([where, found, unfinished, end(*child(path))[1]])
-
-    for i in range(3 * kills):
-        if len(records) == kills:
-            break
-        path = folder / f"random{i}.pt"
-        pid, receive = child(path)
-        for _ in range(chance.randrange(STEPS)):
-            os.read(receive, 1)
-        time.sleep(chance.uniform(0, 0.004))
-        os.kill(pid, signal.SIGKILL)
-        record("random", path, end(pid, receive)[0])
-    for where in WRITING:
-        for writing in (1, 9):
-            path = folder / f"{where}{writing}.pt"
-            process = child(path, lambda w=where, n=writing: sabotage(w, n))
-            record(f"{where}, {writing}", path, end(*process)[0])
-    return {"expected": expected, "records": records}
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, so a Unix")
-def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path):
-    kills = 20
-    command = [sys.executable, __file__, "kill", str(tmp_path), str(kills)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    result = json.loads(done.stdout)
-    assert len(result["expected"]) == 64
-    for where, found, _, digest in result["records"]:
-        assert digest == result["expected"], f"killed at {where}, resumed at {found}"
-    at_random = [found for where, found, *_ in result["records"] if where == "random"]
-    assert len(at_random) == kills
-    assert len({*at_random}) >= 6  # they struck all over the run
-    # Each point of a writing was reached, and left on disk what it must.
-    left = {where: (*on_disk,) for where, *on_disk, _ in result["records"]}
-    for where in WRITING:
-        new = where.startswith("after the new file")
-        for writing in (1, 9):
-            found = 2 * (writing if new else writing - 1)
-            assert left[f"{where}, {writing}"] == (found, not new)
-
-
-def show():
-    print("done", run_small()[0].steps[-1])
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "kill":
-        print(json.dumps(kill_server(Path(sys.argv[2]), int(sys.argv[3]))))
-    else:
-        show()

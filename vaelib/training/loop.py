@@ -41,6 +41,7 @@ class Run:
 
 
 @torch.enable_grad()
+@checkpoints.holding
 def train(
     model: Model,
     guide: Guide,
