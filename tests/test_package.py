@@ -30,8 +30,8 @@ PACKAGES = tuple(f"vaelib.{name}." for name in NESTED.split())
 PUBLIC = [m for m in MODULES if m.count(".") == 1 or m.startswith(PACKAGES)]
 # Each imports only from those before it. `symbolic` stands by itself.
 ORDER = (
-    "chain noise quadrature bounds divergences models guides estimators meanfield "
-    "progress data checks checkpoint training evaluation figures interactive"
+    "chain normal noise quadrature bounds divergences models guides estimators "
+    "meanfield progress data checks checkpoint training evaluation figures interactive"
 ).split()
 LABELS = {i.label for i in ledger()} | set(definitions())
 EQUATION = re.compile(r"^\s*Equations?:(.*)$", re.M)

@@ -17,7 +17,7 @@ from tests.runs import DEVICES, lighten, run_small, same, small, state, train
 from vaelib import bounds, noise
 from vaelib.guides import Amortized, DiagonalGaussian, Free, PriorGuide
 from vaelib.models import Bernoulli, Binomial, DeepModel, Gaussian, LinearGaussian, mlp
-from vaelib.training import loop
+from vaelib.training.batches import Batches
 
 
 def linear_data(n=500, p=5, d=2):
@@ -134,23 +134,31 @@ def test_report_is_the_mean_bound_of_each_interval():
 
 
 def test_an_epoch_is_a_permutation():
-    per_epoch = 50 // 8
-    batches = list(loop._batches(0, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
-    assert [step for step, _ in batches] == list(range(3 * per_epoch))
-    epochs = [
-        torch.cat([rows for _, rows in batches[e * per_epoch : (e + 1) * per_epoch]])
-        for e in range(3)
-    ]
-    for rows in epochs:
-        assert len(rows) == 48 and len(rows.unique()) == 48
-        assert 0 <= rows.min() and rows.max() < 50
+    per_epoch, data = 50 // 8, torch.zeros(50, 1)
+    batches = Batches(data, 8, (1, 1), seed=0)
+    rows = [batches.rows(step) for step in range(3 * per_epoch)]
+    epochs = torch.stack(rows).reshape(3, -1)
+    for epoch in epochs:
+        assert len(epoch.unique()) == 48
+        assert 0 <= epoch.min() and epoch.max() < 50
     assert not torch.equal(epochs[0], epochs[1])
-    # Starting in the middle of an epoch gives the same batches from there on.
-    later = list(loop._batches(9, 3 * per_epoch, 50, 8, 0, torch.device("cpu")))
-    for (s, a), (t, b) in zip(batches[9:], later, strict=True):
-        assert s == t and torch.equal(a, b)
-    whole = list(loop._batches(0, 2, 50, 50, 0, torch.device("cpu")))
-    assert all(torch.equal(rows, torch.arange(50)) for _, rows in whole)
+    # Asked for in whatever order, a step's batch is the same.
+    again = Batches(data, 8, (1, 1), seed=0)
+    for step in (9, 17, 0, 9):
+        assert torch.equal(again.rows(step), rows[step])
+    whole = Batches(data, 50, (1, 1), seed=0)
+    assert all(torch.equal(whole.rows(step), torch.arange(50)) for step in range(2))
+
+
+def test_a_share_of_a_batch_is_a_part_of_the_whole():
+    data = torch.arange(50.0).unsqueeze(1)
+    settings = {"noise_shape": (3, 2), "seed": 1, "transform": lighten}
+    x, drawn = Batches(data, 8, **settings)[5]
+    assert x.shape == (8, 1) and drawn.shape == (3, 8, 2)
+    for part in (slice(0, 4), slice(4, 8)):
+        shares = Batches(data, 8, **settings, part=part)[5]
+        assert torch.equal(shares[0], x[part])
+        assert torch.equal(shares[1], drawn[:, part])
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -231,7 +239,9 @@ def test_each_step_is_transformed_by_its_own_stream(device, batch_size):
     train(model, guide, bounds.elbo, data, steps=9, transform=transform, **settings)
     assert torch.equal(data, copy) and {*places} == {(device, device)}
     size, place = batch_size or 50, torch.device(device)
-    for step, rows in loop._batches(0, 9, 50, size, 5, place):
+    batches = Batches(data.to(place), size, (1, 2), seed=5)
+    for step in range(9):
+        rows = batches.rows(step)
         generator = noise.stream(5, "data", step, device=device)
         expected = lighten(data.to(device)[rows], generator).cpu()
         assert torch.equal(seen[step], expected)
@@ -530,8 +540,9 @@ def test_values_that_are_not_finite_stop_the_run(spoil, what, device):
         assert named and all(data[row, 0] == 4 for row in named)
     # The parameters were not touched by the step that failed.
     expected, (other, clean, _) = state(model, guide), small()
-    train(other, clean, bounds.elbo, data, steps=20, **settings)
-    assert same(expected, state(other, clean))
+    unspoilt = Sabotage(clean, 1000, spoil)
+    train(other, unspoilt, bounds.elbo, data, steps=20, **settings)
+    assert same(expected, state(other, unspoilt))
 
 
 def test_a_bound_that_is_not_finite_is_named():

@@ -97,8 +97,12 @@ def transformed(
 
 def fit(
     model: Model, guide: Guide, bound: Bound, data: Tensor, size: int, samples: int
-) -> None:
-    """Model, guide, bound and data go together; tried out on the first rows."""
+) -> tuple[td.constraints.Constraint, torch.Size]:
+    """Model, guide, bound and data go together; tried out on the first rows.
+
+    Returns:
+        The support of a datum's numbers, and the shape of q's events.
+    """
     for name in ("prior", "likelihood"):
         if not callable(getattr(model, name, None)):
             raise TypeError(f"model: expected a method `{name}`, got {model!r}")
@@ -106,11 +110,14 @@ def fit(
         if not callable(part):
             raise TypeError(f"{name}: expected a callable, got {type(part).__name__}")
     x, generator = data[:size], noise.stream(0, device=data.device)
-    with _without_validation():  # finite values are each step's own check
+    with without_validation():  # finite values are each step's own check
         prior = model.prior()
         likelihood = model.likelihood(noise.sample(prior, 1, generator).unsqueeze(1))
         _same("data: rows", x.shape[1:], likelihood.event_shape, "of the likelihood")
-        _in_support(data, likelihood.support)
+        support = likelihood.support
+        while isinstance(support, td.constraints.independent):
+            support = support.base_constraint
+        _in_support(data, support)
         try:
             q = guide(x)
         except (RuntimeError, ValueError, IndexError) as error:
@@ -130,6 +137,7 @@ def fit(
     _same("bound: values", values.shape, x.shape[:1], "one for each datum")
     if not values.requires_grad:
         raise ValueError("bound: expected it to depend on a parameter to train")
+    return support, q.event_shape
 
 
 def culprit(
@@ -137,18 +145,25 @@ def culprit(
     guide: Guide,
     bound: Bound,
     x: Tensor,
-    samples: int,
-    generator: torch.Generator,
+    drawn: Tensor,
     parameters: dict[str, Tensor],
     rows: Tensor,
 ) -> str | None:
-    """The first quantity in a step that is not finite, in words, or None."""
+    """The first quantity in a step that is not finite, in words, or None.
+
+    Args:
+        model, guide, bound: as for `train`.
+        x: the batch, `(B, *event)`.
+        drawn: the noise of its samples.
+        parameters: those in training, with their gradients in this step.
+        rows: where in the data the batch came from, `(B,)`.
+    """
     for name, parameter in parameters.items():
         if not parameter.isfinite().all():
             return f"the parameter {name} is not finite"
-    with torch.no_grad(), _without_validation():
+    with torch.no_grad(), without_validation():
         try:
-            for name, value in _quantities(model, guide, bound, x, samples, generator):
+            for name, value in _quantities(model, guide, bound, x, drawn):
                 bad = ~value.isfinite().reshape(len(x), -1).all(1)
                 if bad.any():
                     return f"{name} is not finite for {_rows(bad, rows)} of the data"
@@ -165,8 +180,7 @@ def _quantities(
     guide: Guide,
     bound: Bound,
     x: Tensor,
-    samples: int,
-    generator: torch.Generator,
+    drawn: Tensor,
 ) -> Iterator[tuple[str, Tensor]]:
     """What a step computes, in order: a name, and values with the batch axis first."""
     q = guide(x)
@@ -179,7 +193,7 @@ def _quantities(
         if isinstance(value := getattr(part, name, None), Tensor):
             log = name == "scale"
             yield f"q's {'log ' * log}{name}", value.log() if log else value
-    z = noise.sample(q, samples, generator)
+    z = noise.push(q, drawn)
     yield "z", z.transpose(0, 1)
     yield "log p(x|z)", model.likelihood(z).log_prob(x).T
     yield "log p(z)", model.prior().log_prob(z).T
@@ -188,8 +202,6 @@ def _quantities(
 
 
 def _in_support(data: Tensor, support: td.constraints.Constraint) -> None:
-    while isinstance(support, td.constraints.independent):
-        support = support.base_constraint
     bad = ~support.check(data).reshape(len(data), -1).all(1)
     if bad.any():
         limits = ", ".join(
@@ -218,8 +230,8 @@ def _rows(bad: Tensor, rows: Tensor | None = None) -> str:
 
 
 @contextmanager
-def _without_validation() -> Iterator[None]:
-    """Distributions made in here take any values, so that bad ones can be looked at."""
+def without_validation() -> Iterator[None]:
+    """Distributions made in here take any values: to look at bad ones, or for speed."""
     before = td.Distribution._validate_args
     td.Distribution.set_default_validate_args(False)
     try:

@@ -58,6 +58,18 @@ def permutation(n: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator, device=generator.device)
 
 
+def standard_normal(
+    shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
+) -> Tensor:
+    """Standard normal numbers on the generator's device: what all smooth families take.
+
+    For every q that `push` maps noise to smoothly, `standard_normal((n, *q.batch_shape,
+    *q.event_shape), …)` is noise as good as `draw(q, n, …)`, and needs no q.
+    """
+    place = generator.device
+    return torch.randn(shape, generator=generator, dtype=dtype, device=place)
+
+
 def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
     """Noise ε for `n` samples of q, such that `push(q, noise)` is distributed as q.
 
@@ -79,10 +91,7 @@ def draw(q: td.Distribution, n: int, generator: torch.Generator) -> Tensor:
             then = base.then(push(base.first, first))
             return base.join(first, draw(then, 1, generator)[0])
     if isinstance(base, (td.Normal, td.MultivariateNormal)):
-        like = base.loc
-        return torch.randn(
-            shape, generator=generator, dtype=like.dtype, device=like.device
-        )
+        return standard_normal(shape, generator, base.loc.dtype)
     with torch.no_grad():
         return _draw_values(q, n, generator)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch import distributions as td
 
+from vaelib.normal import LogScaleNormal
+
 
 class Family(ABC):
     """A map from parameters `(B, size)` to distributions q over z ∈ R^D.
@@ -108,7 +110,7 @@ class DiagonalGaussian(Family):
     def _distribution(
         self, loc: Tensor, log_scale: Tensor, shape: Tensor
     ) -> td.Distribution:
-        return td.Independent(td.Normal(loc, log_scale.exp()), 1)
+        return td.Independent(LogScaleNormal(loc, log_scale), 1)
 
     def _identity(self, like: Tensor, seed: int) -> Tensor:
         return like.new_zeros(0)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributions as td
 
+from vaelib.normal import LogScaleNormal
+
 
 class Bernoulli(nn.Module):
     """Likelihood of binary x: logits → independent Bernoulli."""
@@ -45,7 +47,8 @@ class Gaussian(nn.Module):
         )
 
     def forward(self, mean: Tensor) -> td.Independent:
-        return td.Independent(td.Normal(mean, self.log_scale.exp()), 1)
+        mean, log_scale = torch.broadcast_tensors(mean, self.log_scale)
+        return td.Independent(LogScaleNormal(mean, log_scale), 1)
 
 
 class GaussianPerPixel(nn.Module):
@@ -77,7 +80,7 @@ class GaussianPerPixel(nn.Module):
     def forward(self, parameters: Tensor) -> td.Independent:
         mean, r = parameters.chunk(2, -1)
         log_scale = self.log_floor + nn.functional.softplus(r - self.log_floor)
-        return td.Independent(td.Normal(mean, log_scale.exp()), 1)
+        return td.Independent(LogScaleNormal(mean, log_scale), 1)
 
 
 class DeepModel(nn.Module):
@@ -115,7 +118,7 @@ class DeepModel(nn.Module):
 def standard_normal(dim: int, like: Tensor) -> td.Independent:
     """N(0, I) in `dim` dimensions, with the dtype and device of `like`."""
     zeros = like.new_zeros(dim)
-    return td.Independent(td.Normal(zeros, torch.ones_like(zeros)), 1)
+    return td.Independent(LogScaleNormal(zeros, zeros), 1)
 
 
 def mlp(*sizes: int, activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:

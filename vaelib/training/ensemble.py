@@ -18,8 +18,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
 from vaelib import progress as bars
-from vaelib.bounds import Guide, Model, log_weights
-from vaelib.training.loop import Run, _batches
+from vaelib.bounds import Guide, Model
+from vaelib.training.ascent import Objective
+from vaelib.training.batches import Batches
+from vaelib.training.loop import Run
 
 
 @torch.enable_grad()
@@ -78,7 +80,7 @@ def train_many(
     for seed in seeds:
         noise.stream(seed)
     place = checks.usable_device(device)
-    runs = [_Objective(*build(seed), bound) for seed in seeds]
+    runs = [Objective(*build(seed), bound) for seed in seeds]
     dtype = next(iter(checks.trainable(runs[0]).values())).dtype
     data = checks.finite_rows(data, dtype)
     size = len(data) if batch_size is None else batch_size
@@ -94,50 +96,37 @@ def train_many(
         seen = checks.transformed(transform, data, trial)
     for run in runs:
         checks.trainable(run.to(place))
-        checks.fit(*run.terms, seen, size, samples)
+        _, event = checks.fit(*run.terms, seen, size, samples)
+    shape = samples, *event
+    batches = [Batches(data, size, shape, seed, transform) for seed in seeds]
 
-    def streams(use: str, step: int) -> list[torch.Generator]:
-        return [noise.stream(seed, use, step, device=place) for seed in seeds]
-
-    def batch(step: int, rows: list[Tensor]) -> Tensor:
-        """What each run sees at a step, `(R, B, *event)`."""
-        if size == len(data):
-            x = data.expand(len(seeds), *data.shape)
-        else:
-            x = data[torch.stack(rows)]
-        if transform is None:
-            return x
-        drawn = zip(x, streams("data", step), strict=True)
-        return torch.stack([transform(*one) for one in drawn]).to(dtype)
-
-    with torch.no_grad():  # of this q, `draw` looks at nothing but shapes
-        q = runs[0].terms[1](seen[:size])
-
-    def draw(step: int) -> Tensor:
-        return torch.stack([noise.draw(q, samples, g) for g in streams("noise", step)])
+    def batch(step: int) -> list[Tensor]:
+        """What each run sees at a step, `(R, B, *event)`, and its noise."""
+        each = zip(*(own[step] for own in batches), strict=True)
+        return [torch.stack(parts) for parts in each]
 
     parameters, buffers = stack_module_state(runs)
-    values = _for_all(runs[0], (parameters, buffers), seen[:size], draw(0))
+    zeros = data.new_zeros(len(seeds), samples, size, *event)
+    values = _for_all(runs[0], (parameters, buffers), seen[:size], zeros)
     del seen  # as large as the data
     trained = [p for p in parameters.values() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=lr, fused=True, maximize=True)
-    orders = [_batches(0, steps, len(data), size, seed, place) for seed in seeds]
     total = torch.zeros(len(seeds), dtype=torch.float64, device=place)
     reports: list[tuple[int, list[float]]] = []
     with bars.bar(progress, steps, unit="step") as bar:
-        for step, *rows in zip(range(steps), *orders, strict=True):
-            rows = [chosen for _, chosen in rows]
-            x = batch(step, rows)
-            value = values(parameters, buffers, x, draw(step))
+        for step in range(steps):
+            x, drawn = batch(step)
+            value = values(parameters, buffers, x, drawn)
             optimizer.zero_grad()
             value.sum().backward()  # no run's value depends on another's parameters
             value = value.detach()
             gradients = [p.grad for p in trained if p.grad is not None]
             if not nn.utils.get_total_norm([value, *gradients]).isfinite().item():
                 _hand_back(runs, parameters)
-                each = zip(seeds, runs, x, streams("noise", step), rows, strict=True)
+                rows = [own.rows(step) for own in batches]
+                each = zip(seeds, runs, x, drawn, rows, strict=True)
                 raise FloatingPointError(
-                    f"step {step}, {_culprit(parameters, samples, each)}; the "
+                    f"step {step}, {_culprit(parameters, each)}; the "
                     f"parameters are those after {step} steps"
                 )
             optimizer.step()
@@ -157,21 +146,7 @@ def train_many(
     ]
 
 
-class _Objective(nn.ModuleDict):
-    """The mean bound over a batch, as a module of all that has parameters in it."""
-
-    def __init__(self, model: Model, guide: Guide, bound: Callable[[Tensor], Tensor]):
-        owners = {"model": checks.module(model), "guide": checks.module(guide)}
-        super().__init__(owners)
-        self.terms = model, guide, bound  # in a tuple, so that none is a submodule
-
-    def forward(self, x: Tensor, noise_: Tensor) -> Tensor:
-        model, guide, bound = self.terms
-        q = guide(x)
-        return bound(log_weights(model, q, x, noise.push(q, noise_))).mean()
-
-
-def _alike(runs: list[_Objective], seeds: list[int]) -> None:
+def _alike(runs: list[Objective], seeds: list[int]) -> None:
     """All runs have tensors of the same names and shapes, each once and its own."""
     layouts = [checkpoints.layout(run) for run in runs]
     for seed, layout in zip(seeds, layouts, strict=True):
@@ -189,7 +164,7 @@ def _alike(runs: list[_Objective], seeds: list[int]) -> None:
 
 
 def _for_all(
-    run: _Objective, state: tuple[dict[str, Tensor], ...], x: Tensor, draws: Tensor
+    run: Objective, state: tuple[dict[str, Tensor], ...], x: Tensor, draws: Tensor
 ) -> Callable[..., Tensor]:
     """The values of all runs as a function of stacked state, batches and noise."""
 
@@ -198,9 +173,7 @@ def _for_all(
         state = parameters, buffers
         return functional_call(run, state, (x, draw), tie_weights=False)
 
-    def values(*arguments: object) -> Tensor:
-        with checks._without_validation():  # it looks at values: a batch has many
-            return vmap(one)(*arguments)
+    values = vmap(one)
 
     try:
         values(*state, x.expand(len(draws), *x.shape), draws)
@@ -212,7 +185,7 @@ def _for_all(
     return values
 
 
-def _hand_back(runs: list[_Objective], parameters: dict[str, Tensor]) -> None:
+def _hand_back(runs: list[Objective], parameters: dict[str, Tensor]) -> None:
     """Copy the stacked parameters to the runs they belong to."""
     with torch.no_grad():
         for r, run in enumerate(runs):
@@ -220,14 +193,14 @@ def _hand_back(runs: list[_Objective], parameters: dict[str, Tensor]) -> None:
                 own.copy_(parameters[name][r])
 
 
-def _culprit(parameters: dict[str, Tensor], samples: int, seen: Iterable[tuple]) -> str:
+def _culprit(parameters: dict[str, Tensor], seen: Iterable[tuple]) -> str:
     """The first run in which something is not finite, and what, in words."""
-    for r, (seed, run, x, generator, rows) in enumerate(seen):
+    for r, (seed, run, x, drawn, rows) in enumerate(seen):
         own = {name: stack[r].detach() for name, stack in parameters.items()}
         for name, value in own.items():
             if (grad := parameters[name].grad) is not None:
                 value.grad = grad[r]
-        what = checks.culprit(*run.terms, x, samples, generator, own, rows)
+        what = checks.culprit(*run.terms, x, drawn, own, rows)
         if what is not None:
             return f"seed {seed}: {what}"
     return "all seeds: the norm of the gradient is not finite"

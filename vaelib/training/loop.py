@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
 from vaelib import progress as bars
-from vaelib.bounds import Guide, Model, log_weights
+from vaelib.bounds import Guide, Model
+from vaelib.training.ascent import Ascent, Objective
+from vaelib.training.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,8 @@ def train(
         raise ValueError(f"lr: expected a positive number, got {lr!r}")
     noise.stream(seed)
     place = checks.usable_device(device)
-    owners = {"model": checks.module(model), "guide": checks.module(guide)}
-    parts = nn.ModuleDict(owners)
-    parameters = checks.trainable(parts)
+    objective = Objective(model, guide, bound)
+    parameters = checks.trainable(objective)
     data = checks.finite_rows(data, next(iter(parameters.values())).dtype)
     size = len(data) if batch_size is None else batch_size
     if size > len(data):
@@ -141,7 +142,7 @@ def train(
             "bound": checkpoints.name(bound),
             "transform": transform and checkpoints.name(transform),
             "data": checkpoints.digest(data),
-            "parameters": checkpoints.layout(parts),
+            "parameters": checkpoints.layout(objective),
         }
         saved = checkpoints.read(path, configuration)
         if saved is not None and saved["done"] > steps:
@@ -149,99 +150,64 @@ def train(
                 f"steps: expected at least the {saved['done']} already done in {path}, "
                 f"got {steps}"
             )
-    parts.to(place)
+    objective.to(place)
     data = data.to(place)
     trial = noise.stream(seed, "data", device=place)
     seen = data if transform is None else checks.transformed(transform, data, trial)
-    checks.fit(model, guide, bound, seen, size, samples)
+    support, event = checks.fit(model, guide, bound, seen, size, samples)
     del seen  # as large as the data
-
-    optimizer = torch.optim.Adam(parameters.values(), lr=lr, fused=True)
+    batches = Batches(data, size, (samples, *event), seed, transform)
+    new = support if transform is not None else None  # known of data as they are
+    ascent = Ascent(objective, list(parameters.values()), lr, place, new)
     done, reports = 0, []
-    total = torch.zeros((), dtype=torch.float64, device=place)  # of the open interval
     if saved is not None:
-        optimizer.load_state_dict(saved["optimizer"])
-        parts.load_state_dict(saved["parts"])
+        ascent.optimizer.load_state_dict(saved["optimizer"])
+        objective.load_state_dict(saved["parts"])
         done, reports = saved["done"], saved["reports"]
-        total += saved["total"]
+        ascent.total += saved["total"]
 
     with bars.bar(progress, steps, done, unit="step") as bar:
-        for step, rows in _batches(done, steps, len(data), size, seed, place):
-            x = data if size == len(data) else data.index_select(0, rows)
-            if transform is not None:
-                generator = noise.stream(seed, "data", step, device=place)
-                x = transform(x, generator).to(data.dtype)
-            batch = (model, guide, bound, x, samples)
-            optimizer.zero_grad()
+        for step in range(done, steps):
             cause = None
             try:
-                value = _ascend(*batch, noise.stream(seed, "noise", step, device=place))
-                gradients = [p.grad for p in parameters.values() if p.grad is not None]
-                finite = (value + nn.utils.get_total_norm(gradients)).isfinite().item()
+                ascent(*batches[step])
             except (ValueError, torch.linalg.LinAlgError) as error:
-                cause, finite = error, False  # as torch's own validation of arguments
-            if not finite:
-                generator = noise.stream(seed, "noise", step, device=place)
-                what = checks.culprit(*batch, generator, parameters, rows)
+                cause = error  # as where a matrix has no decomposition
+            done = step + 1
+            report = done % report_every == 0
+            write = path is not None and (done % checkpoint_every == 0 or done == steps)
+            # On a GPU, to look is to wait.
+            look = place.type == "cpu" or report or write or done == steps
+            if cause is not None or (look and ascent.failed.item()):
+                what = checks.culprit(
+                    model, guide, bound, *batches[step], parameters, batches.rows(step)
+                )
                 if what is None and cause is not None:
                     raise cause
                 raise FloatingPointError(
                     f"step {step}: {what or 'the norm of the gradient is not finite'}; "
                     f"the parameters are those after {step} steps"
                 ) from cause
-            optimizer.step()
-            done = step + 1
-            total += value
-            if done % report_every == 0:
-                reports.append((done, total.item() / report_every))
-                total.zero_()
+            if report:
+                reports.append((done, ascent.total.item() / report_every))
+                ascent.total.zero_()
                 bar.set_postfix_str(f"bound {reports[-1][1]:.2f} nats", refresh=False)
-            if path is not None and (done % checkpoint_every == 0 or done == steps):
+            if write:
                 state = {
                     "done": done,
                     "reports": reports,
-                    "total": total.item(),
-                    "parts": parts.state_dict(),
-                    "optimizer": optimizer.state_dict(),
+                    "total": ascent.total.item(),
+                    "parts": objective.state_dict(),
+                    "optimizer": ascent.optimizer.state_dict(),
                 }
                 checkpoints.write(path, configuration, state)
             bar.update()
-    optimizer.zero_grad()
+    ascent.optimizer.zero_grad()
     if done % report_every:
-        reports = [*reports, (done, total.item() / (done % report_every))]
+        reports = [*reports, (done, ascent.total.item() / (done % report_every))]
     return Run(
         steps=tuple(at for at, _ in reports),
         bounds=tuple(mean for _, mean in reports),
         device=str(place),
         seconds=time.perf_counter() - start,
     )
-
-
-def _ascend(
-    model: Model,
-    guide: Guide,
-    bound: Callable[[Tensor], Tensor],
-    x: Tensor,
-    samples: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """The mean bound over a batch; leaves its gradient, negated, in the parameters."""
-    q = guide(x)
-    z = noise.push(q, noise.draw(q, samples, generator))
-    value = bound(log_weights(model, q, x, z)).mean()
-    loss = -value
-    loss.backward()
-    return value.detach()
-
-
-def _batches(
-    first: int, stop: int, n: int, size: int, seed: int, device: torch.device
-) -> Iterator[tuple[int, Tensor]]:
-    """Each step from `first` to `stop` with its rows of the data."""
-    per_epoch = n // size
-    rows = torch.arange(n, device=device)
-    for step in range(first, stop):
-        epoch, place = divmod(step, per_epoch)
-        if size < n and (place == 0 or step == first):
-            rows = noise.permutation(n, noise.stream(seed, "order", epoch)).to(device)
-        yield step, rows[place * size : (place + 1) * size]
