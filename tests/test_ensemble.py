@@ -230,6 +230,27 @@ def test_after_a_failure_all_have_the_parameters_before_the_step():
         assert (values(*built[seed]) - values(*alone)).abs().max() < 1e-12
 
 
+def test_data_outside_of_the_support_are_named():
+    def halved(x, generator):
+        halved.calls += 1
+        return x / 2 if halved.calls == 1 + 2 * 1 + 2 else x
+
+    halved.calls = 0
+    with pytest.raises(
+        FloatingPointError, match="^step 1, seed 9: .* the likelihood's"
+    ):
+        train_many(
+            amortized(Bernoulli),
+            bounds.elbo,
+            BITS,
+            seeds=[4, 9],
+            steps=3,
+            batch_size=8,
+            transform=halved,
+            device="cpu",
+        )
+
+
 class Halting(nn.Module):
     """A network with an `if` about a value."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch import distributions as td
 from torch.func import functional_call, stack_module_state, vmap
 
 from vaelib import checkpoint as checkpoints
@@ -43,8 +44,10 @@ def train_many(
     """Train R models at once, as `train(*build(seed), …, seed=seed)` would one by one.
 
     Each run has the batch order, the noise and the transform's draws that `train` has
-    with its seed, and so ends at the same parameters up to rounding. How much time it
-    saves depends on the size of a step: see `benchmarks/ensemble.py`.
+    with its seed, and so ends at the same parameters up to rounding. It saves time where
+    a step is too small to keep the device busy: small models on a CPU, most on a GPU.
+    Where arithmetic fills the time, as with 784 pixels on a CPU, it saves none; see
+    `benchmarks/ensemble.py`.
 
     Requires: what `train` requires, and that the runs differ in the values of their
     parameters alone, and do nothing that depends on a value (no `if` about a tensor).
@@ -96,7 +99,7 @@ def train_many(
         seen = checks.transformed(transform, data, trial)
     for run in runs:
         checks.trainable(run.to(place))
-        _, event = checks.fit(*run.terms, seen, size, samples)
+        support, event = checks.fit(*run.terms, seen, size, samples)
     shape = samples, *event
     batches = [Batches(data, size, shape, seed, transform) for seed in seeds]
 
@@ -121,12 +124,15 @@ def train_many(
             value.sum().backward()  # no run's value depends on another's parameters
             value = value.detach()
             gradients = [p.grad for p in trained if p.grad is not None]
-            if not nn.utils.get_total_norm([value, *gradients]).isfinite().item():
+            good = nn.utils.get_total_norm([value, *gradients]).isfinite()
+            if transform is not None:  # else the data are known to be in it
+                good = good & support.check(x).all()
+            if not good.item():
                 _hand_back(runs, parameters)
                 rows = [own.rows(step) for own in batches]
                 each = zip(seeds, runs, x, drawn, rows, strict=True)
                 raise FloatingPointError(
-                    f"step {step}, {_culprit(parameters, each)}; the "
+                    f"step {step}, {_culprit(parameters, support, each)}; the "
                     f"parameters are those after {step} steps"
                 )
             optimizer.step()
@@ -193,14 +199,20 @@ def _hand_back(runs: list[Objective], parameters: dict[str, Tensor]) -> None:
                 own.copy_(parameters[name][r])
 
 
-def _culprit(parameters: dict[str, Tensor], seen: Iterable[tuple]) -> str:
-    """The first run in which something is not finite, and what, in words."""
+def _culprit(
+    parameters: dict[str, Tensor],
+    support: td.constraints.Constraint,
+    seen: Iterable[tuple],
+) -> str:
+    """The first run in which something is not as it must be, and what, in words."""
     for r, (seed, run, x, drawn, rows) in enumerate(seen):
         own = {name: stack[r].detach() for name, stack in parameters.items()}
         for name, value in own.items():
             if (grad := parameters[name].grad) is not None:
                 value.grad = grad[r]
         what = checks.culprit(*run.terms, x, drawn, own, rows)
+        if what is None and not support.check(x).all():
+            what = "the transformed data are outside of the likelihood's support"
         if what is not None:
             return f"seed {seed}: {what}"
     return "all seeds: the norm of the gradient is not finite"
