@@ -44,10 +44,10 @@ def train_many(
     """Train R models at once, as `train(*build(seed), …, seed=seed)` would one by one.
 
     Each run has the batch order, the noise and the transform's draws that `train` has
-    with its seed, and so ends at the same parameters up to rounding. It saves time where
-    a step is too small to keep the device busy: small models on a CPU, most on a GPU.
-    Where arithmetic fills the time, as with 784 pixels on a CPU, it saves none; see
-    `benchmarks/ensemble.py`.
+    with its seed, and so ends at the same parameters up to rounding. It saves time
+    where a step is too small to keep the device busy: small models on a CPU, most on a
+    GPU. Where arithmetic fills the time, as with 784 pixels on a CPU, it saves none;
+    see `benchmarks/ensemble.py`.
 
     Requires: what `train` requires, and that the runs differ in the values of their
     parameters alone, and do nothing that depends on a value (no `if` about a tensor).
