@@ -41,6 +41,13 @@ def machine(device: str = "cpu") -> dict[str, object]:
     }
 
 
+def cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def versions(*packages: str) -> dict[str, str]:
     """The installed version of each package."""
     return {name: importlib.metadata.version(name) for name in packages}
