@@ -156,7 +156,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             n: functools.partial(fresh, MODEL | {axis: n}, options.threads, found[n])
             for n in points
         }
-        measured = common.take_turns(turns, options.rounds)
+        measured = common.take_turns(turns, options.rounds, options.rounds)
         ms = [common.summary(measured.values[n])["median"] for n in points]
         # Memory does not depend on who else is busy: every process counts.
         mb = [common.summary([p["MB"] for p in found[n]], 4)["median"] for n in points]

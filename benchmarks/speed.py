@@ -84,11 +84,11 @@ def agree(name: str, worker: Worker, setting: str) -> list[float]:
 
 
 def compare(
-    workers: dict[str, Worker], setting: str, rounds: int, share: float
+    workers: dict[str, Worker], setting: str, rounds: int, quick: bool
 ) -> dict[str, object]:
-    """All contenders of a setting in turn."""
+    """All contenders of a setting in turn; a quick trial need not be clean."""
     sizes = task.SETTINGS[setting]
-    steps = max(12, round(share * sizes.steps))
+    steps = max(12, sizes.steps // 10) if quick else sizes.steps
     names = [name for name in workers if setting in CONTENDERS[name].settings]
     agreed = {
         name: agree(name, workers[name], setting)
@@ -101,7 +101,7 @@ def compare(
     }
     for turn in turns.values():
         turn()  # compiles, faults pages in
-    measured = common.take_turns(turns, rounds)
+    measured = common.take_turns(turns, rounds, rounds if quick else None)
     model, guide = task.build(sizes)
     parameters = [*model.parameters(), *guide.parameters()]
     return {
@@ -170,9 +170,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     try:
         settings = {}
         for setting in options.settings or task.SETTINGS:
-            settings[setting] = compare(
-                workers, setting, options.rounds, 0.1 if options.quick else 1.0
-            )
+            settings[setting] = compare(workers, setting, options.rounds, options.quick)
             print(f"{setting}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     finally:
         for worker in workers.values():
