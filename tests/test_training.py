@@ -254,6 +254,27 @@ def test_support_is_asked_of_what_the_transform_returns():
     rejected(ValueError, r"^data: .* row 7$", transform=raised)
 
 
+def at_step(step, change):
+    """A transform that changes the batch of one step, by its stream, and no other."""
+    stream = noise.stream(0, "data", step).initial_seed()
+    return lambda x, g: change(x) if g.initial_seed() == stream else x
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_transform_that_leaves_the_support_later_is_named(graph):
+    model, guide, data = small()
+    transform = at_step(19, lambda x: x.index_fill(0, torch.tensor([3]), 5.0))
+    settings = {"batch_size": 25, "transform": transform, "graph": graph}
+    message = r"^step 19: transform: expected values in .* not so in row (\d+)$"
+    with pytest.raises(ValueError, match=message) as caught:
+        train(model, guide, bounds.elbo, data, steps=60, **settings)
+    rows = Batches(data, 25, (1, 2), seed=0).rows(19)
+    assert str(caught.value).endswith(f" {rows[3]}")
+    expected, (other, clean, _) = state(model, guide), small()
+    train(other, clean, bounds.elbo, data, steps=19, batch_size=25, graph=graph)
+    assert same(expected, state(other, clean))
+
+
 def raised(x, generator):
     """Outside of the support in one row of all."""
     x = x.clone()
@@ -412,6 +433,7 @@ BAD = [
     ({"lr": 0.0}, ValueError, "^lr: expected a positive number, got 0.0$"),
     ({"lr": math.nan}, ValueError, "^lr: expected a positive number, got nan$"),
     ({"lr": "fast"}, ValueError, "^lr: expected a positive number, got 'fast'$"),
+    ({"precision": "low"}, ValueError, "^precision: expected one of .*, got 'low'$"),
     ({"seed": 0.5}, TypeError, "^seed and path: expected int, got 0.5$"),
     (
         {"device": "gpu"},
@@ -467,6 +489,55 @@ def test_parameters_that_are_not_finite_to_begin_with():
     message = r"^guide\.encoder\.0\.bias: expected finite values to start from$"
     with pytest.raises(ValueError, match=message):
         train(model, guide, bounds.elbo, data, steps=3)
+
+
+# Recorded steps, and cheaper products
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("transform", [None, lighten])
+def test_recorded_steps_are_the_same_steps(transform, device, tmp_path):
+    settings = {"steps": 77, "batch_size": 8, "transform": transform, "device": device}
+    settings |= {"report_every": 30, "checkpoint_every": 45}
+    plain, expected = run_small(**settings)
+    recorded, got = run_small(graph=True, checkpoint=tmp_path / "run.pt", **settings)
+    assert recorded.steps == plain.steps
+    for a, b in zip(expected, got, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+    assert recorded.bounds == pytest.approx(plain.bounds, rel=1e-6)
+    if device == "cpu":  # where nothing is recorded, to the bit
+        assert same(expected, got)
+    resumed = {**settings, "steps": 50, "checkpoint": tmp_path / "other.pt"}
+    run_small(graph=True, **resumed)
+    again, got_again = run_small(graph=True, **{**resumed, "steps": 77})
+    assert same(got, got_again) and again == recorded
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("at", [0, 3, 16, 37, 59])
+def test_a_recorded_step_that_fails_is_found_and_undone(at, device):
+    model, guide, data = small()
+    settings = {"batch_size": 25, "graph": True, "device": device}
+    spoil = at_step(at, lambda x: x + 1e38)  # a real number still
+    loose = DeepModel(model.decoder, Gaussian(1.0), 2)
+    message = rf"^step {at}: log p\(x\|z\) is not finite for rows \d+"
+    with pytest.raises(FloatingPointError, match=message):
+        train(loose, guide, bounds.elbo, data, steps=60, transform=spoil, **settings)
+    expected, (other, clean, _) = state(loose, guide), small()
+    other = DeepModel(other.decoder, Gaussian(1.0), 2)
+    same_data = at_step(at, lambda x: x)
+    train(other, clean, bounds.elbo, data, steps=at, transform=same_data, **settings)
+    assert same(expected, state(other, clean))
+
+
+@pytest.mark.parametrize("precision", ["high", "medium", "bfloat16"])
+def test_products_of_a_lower_precision_move_the_bound_a_little(precision):
+    before = torch.get_float32_matmul_precision()
+    exact, _ = run_small(steps=60)
+    rough, _ = run_small(steps=60, precision=precision)
+    assert torch.get_float32_matmul_precision() == before
+    assert rough.bounds == pytest.approx(exact.bounds, rel=0.02)
+    assert precision != "bfloat16" or rough.bounds != exact.bounds
 
 
 # Values that stop being finite on the way

@@ -117,7 +117,7 @@ def fit(
         support = likelihood.support
         while isinstance(support, td.constraints.independent):
             support = support.base_constraint
-        _in_support(data, support)
+        in_support(data, support)
         try:
             q = guide(x)
         except (RuntimeError, ValueError, IndexError) as error:
@@ -138,6 +138,27 @@ def fit(
     if not values.requires_grad:
         raise ValueError("bound: expected it to depend on a parameter to train")
     return support, q.event_shape
+
+
+def in_support(
+    data: Tensor,
+    support: td.constraints.Constraint,
+    name: str = "data",
+    rows: Tensor | None = None,
+) -> None:
+    """The data, rows `rows` of all, are in the likelihood's support."""
+    bad = ~support.check(data).reshape(len(data), -1).all(1)
+    if bad.any():
+        limits = ", ".join(
+            f"{name} {torch.as_tensor(getattr(support, name)).max():g}"
+            for name in ("lower_bound", "upper_bound")
+            if hasattr(support, name)
+        )
+        raise ValueError(
+            f"{name}: expected values in the likelihood's support, "
+            f"{type(support).__name__.strip('_')}({limits}); not so in "
+            f"{_rows(bad, rows)}"
+        )
 
 
 def culprit(
@@ -205,20 +226,6 @@ def _quantities(
     yield "log p(z)", model.prior().log_prob(z).T
     yield "log q(z|x)", q.log_prob(z).T
     yield "the bound", bound(log_weights(model, q, x, z))
-
-
-def _in_support(data: Tensor, support: td.constraints.Constraint) -> None:
-    bad = ~support.check(data).reshape(len(data), -1).all(1)
-    if bad.any():
-        limits = ", ".join(
-            f"{name} {torch.as_tensor(getattr(support, name)).max():g}"
-            for name in ("lower_bound", "upper_bound")
-            if hasattr(support, name)
-        )
-        raise ValueError(
-            "data: expected values in the likelihood's support, "
-            f"{type(support).__name__.strip('_')}({limits}); not so in {_rows(bad)}"
-        )
 
 
 def _same(what: str, shape: torch.Size, expected: torch.Size, whose: str) -> None:

@@ -1,6 +1,10 @@
-"""One step of gradient ascent on the mean bound, and many of them recorded."""
+"""Steps of gradient ascent on the mean bound."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +13,9 @@ from torch import distributions as td
 from vaelib import checks, noise
 from vaelib.bounds import Guide, Model, log_weights
 from vaelib.checks import Bound
+from vaelib.training.batches import Batches
+
+PRECISIONS = "highest", "high", "medium", "bfloat16"
 
 
 class Objective(nn.ModuleDict):
@@ -16,18 +23,28 @@ class Objective(nn.ModuleDict):
 
     Args:
         model, guide, bound: as for `train`.
+        bfloat16: whether torch may make products in bfloat16 (`torch.autocast`).
 
     Attributes:
-        terms: these three.
+        terms: model, guide and bound.
     """
 
-    def __init__(self, model: Model, guide: Guide, bound: Bound):
+    def __init__(
+        self, model: Model, guide: Guide, bound: Bound, bfloat16: bool = False
+    ):
         owners = {"model": checks.module(model), "guide": checks.module(guide)}
         super().__init__(owners)
         self.terms = model, guide, bound  # in a tuple, so that none is a submodule
+        self._bfloat16 = bfloat16
 
     def forward(self, x: Tensor, drawn: Tensor) -> Tensor:
         """The mean over x `(B, *event)` with noise `(S, B, *q's event)`; nats."""
+        if not self._bfloat16:
+            return self._mean(x, drawn)
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+            return self._mean(x, drawn)
+
+    def _mean(self, x: Tensor, drawn: Tensor) -> Tensor:
         model, guide, bound = self.terms
         with checks.without_validation():  # what is not finite shows in the value
             q = guide(x)
@@ -35,55 +52,74 @@ class Objective(nn.ModuleDict):
 
 
 class Ascent:
-    """Steps of Adam that never look at a result, and never take a bad one.
+    """Steps of Adam on a mean bound, none of which is a bad one.
 
-    What a step finds out stays on the device: the sum of the bounds, how many steps
-    were good, and whether one failed. A step whose bound or gradient is not finite, or
-    whose batch is outside of the likelihood's support, changes no parameter, and
-    neither does any later one. So the caller may look as seldom as it likes, and a
-    device need not wait for the processor in between.
+    Where the bound or the norm of its gradient is not finite, or the batch is outside
+    of the likelihood's support, the parameters stay as they are.
 
     Args:
         objective: maps x and its noise to the mean bound.
         parameters: what to train.
+        batches: what each step sees.
         lr: Adam's step size.
-        device: of the run.
-        support: where the data must be in every step; None if it is known that they
-            are.
+        support: where the data must be in every step; None if they are known to be.
+
+    Attributes:
+        done: how many good steps there were.
+        total: the sum of their bounds; the caller may set it back.
+        optimizer: Adam, with its state.
     """
 
     def __init__(
         self,
         objective: nn.Module,
         parameters: list[nn.Parameter],
+        batches: Batches,
         lr: float,
-        device: torch.device,
         support: td.constraints.Constraint | None = None,
     ):
         self._objective, self._parameters = objective, parameters
-        self._support = support
-        on_gpu = device.type == "cuda"
-        self.optimizer = torch.optim.Adam(
-            parameters, lr=lr, fused=True, capturable=on_gpu
-        )
-        self.total = torch.zeros((), dtype=torch.float64, device=device)
-        self.good = torch.zeros((), dtype=torch.int64, device=device)
-        self.failed = torch.zeros((), device=device)
-        self.optimizer.found_inf = self.failed  # Adam's own way to leave out a step
+        self._batches, self._support = batches, support
+        self.done, self.total = 0, 0.0
+        self.optimizer = self._adam(lr)
 
-    def __call__(self, x: Tensor, drawn: Tensor) -> None:
-        """One step on the batch x `(B, *event)` with this noise."""
+    def run(self, stop: int, tick: Callable[[int], object]) -> None:
+        """Steps until `done` is `stop`, or until one is bad; `tick(1)` after each."""
+        while self.done < stop:
+            value, norm = self.gradient(*self._batches[self.done])
+            if not math.isfinite(value.item() + norm.item()):
+                return
+            self.optimizer.step()
+            self.total += value.item()
+            self.done += 1
+            tick(1)
+
+    def gradient(self, x: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean bound and the norm of its gradient, which is put, negated, in place.
+
+        NaN in place of the bound for a batch outside of the support.
+        """
         self.optimizer.zero_grad()
         value = self._objective(x, drawn)
         loss = -value
         loss.backward()
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
         value = value.detach()
-        good = (value + nn.utils.get_total_norm(gradients)).isfinite()
         if self._support is not None:
-            good = good & self._support.check(x).all()
-        good = good & (self.failed == 0)
-        self.failed.copy_(~good)
-        self.good += good
-        self.total += torch.where(good, value, 0.0)
-        self.optimizer.step()
+            value = torch.where(self._support.check(x).all(), value, math.nan)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        return value, nn.utils.get_total_norm(gradients)
+
+    def _adam(self, lr: float) -> torch.optim.Adam:
+        return torch.optim.Adam(self._parameters, lr=lr, fused=True)
+
+
+@contextmanager
+def products(precision: str) -> Iterator[None]:
+    """Float32 products of this one of `PRECISIONS` in here, for torch as a whole."""
+    before = torch.get_float32_matmul_precision()
+    own = "highest" if precision == "bfloat16" else precision
+    torch.set_float32_matmul_precision(own)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

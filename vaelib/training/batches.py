@@ -22,7 +22,7 @@ class Batches:
         noise_shape: S and q's event shape, of the noise `(S, B, *event)`.
         seed: names the order, the noise and what `transform` draws.
         transform: as for `train`.
-        part: this process's share of each batch.
+        part: of each batch, that is this process's own.
     """
 
     def __init__(
@@ -40,13 +40,8 @@ class Batches:
         self._epoch, self._order = -1, torch.arange(len(data), device=data.device)
 
     def rows(self, step: int) -> Tensor:
-        """The rows of the data in this step's batch, `(B,)`, of all processes."""
-        n, size = len(self._data), self._size
-        epoch, place = divmod(step, n // size)
-        if size < n and epoch != self._epoch:
-            order = noise.permutation(n, noise.stream(self._seed, "order", epoch))
-            self._epoch, self._order = epoch, order.to(self._data.device)
-        return self._order[place * size : (place + 1) * size]
+        """The rows of the data in this process's part of a step's batch, `(B,)`."""
+        return self._rows(step)[self._part]
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch x `(B, *event)` and standard normal noise `(S, B, *q's event)`.
@@ -57,10 +52,18 @@ class Batches:
         data, place = self._data, self._data.device
         x = data
         if self._size < len(data):
-            x = data.index_select(0, self.rows(step))
+            x = data.index_select(0, self._rows(step))
         if self._transform is not None:
             generator = noise.stream(self._seed, "data", step, device=place)
             x = self._transform(x, generator).to(data.dtype)
         generator = noise.stream(self._seed, "noise", step, device=place)
         drawn = noise.standard_normal(self._noise_shape, generator, data.dtype)
         return x[self._part], drawn[:, self._part]
+
+    def _rows(self, step: int) -> Tensor:
+        n, size = len(self._data), self._size
+        epoch, place = divmod(step, n // size)
+        if size < n and epoch != self._epoch:
+            order = noise.permutation(n, noise.stream(self._seed, "order", epoch))
+            self._epoch, self._order = epoch, order.to(self._data.device)
+        return self._order[place * size : (place + 1) * size]

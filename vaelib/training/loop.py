@@ -20,8 +20,11 @@ from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
 from vaelib import progress as bars
 from vaelib.bounds import Guide, Model
-from vaelib.training.ascent import Ascent, Objective
+from vaelib.training import parallel
+from vaelib.training.ascent import PRECISIONS, Ascent, Objective, products
 from vaelib.training.batches import Batches
+from vaelib.training.parallel import SharedAscent
+from vaelib.training.recorded import RecordedAscent
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def train(
     checkpoint_every: int = 1000,
     report_every: int = 100,
     progress: bool | None = None,
+    graph: bool = False,
+    precision: str = "highest",
 ) -> Run:
     """Maximise a bound, averaged over data, in the parameters of model and guide.
 
@@ -100,13 +105,23 @@ def train(
         report_every: steps in a report interval.
         progress: whether to show a bar, on stderr. None shows it to a human at a
             terminal or a notebook, and not where a program executes the notebook.
+        graph: whether to record the steps as a CUDA graph and replay it, several at
+            once. Small models gain much. What Python decides, such as a weight that a
+            bound takes from a counter, is decided once, while recording; numbers that
+            change must be in tensors. Elsewhere than on CUDA the same steps are taken
+            without a graph.
+        precision: of matrix products: "highest" is float32; "high" and "medium" let
+            torch choose faster ways where the machine has them, as
+            `torch.set_float32_matmul_precision` says; "bfloat16" makes the networks'
+            products in bfloat16, with 8 bits, the rest in float32.
 
     Returns:
         The record of the run; `model` and `guide` are changed in place.
 
     Raises:
         ValueError, TypeError: an argument is not as described, or the checkpoint is
-            damaged or from another run; no parameter and no file is changed.
+            damaged or from another run; no parameter and no file is changed. Also if
+            `transform` leaves the support later on; then as the following.
         FloatingPointError: a bound or a gradient is not finite. Names the step and the
             first such quantity; the parameters are those before the step.
     """
@@ -120,9 +135,11 @@ def train(
     )
     if not (isinstance(lr, int | float) and 0 < lr < math.inf):
         raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
     noise.stream(seed)
     place = checks.usable_device(device)
-    objective = Objective(model, guide, bound)
+    objective = Objective(model, guide, bound, precision == "bfloat16")
     parameters = checks.trainable(objective)
     data = checks.finite_rows(data, next(iter(parameters.values())).dtype)
     size = len(data) if batch_size is None else batch_size
@@ -142,6 +159,7 @@ def train(
             "bound": checkpoints.name(bound),
             "transform": transform and checkpoints.name(transform),
             "data": checkpoints.digest(data),
+            "precision": precision,
             "parameters": checkpoints.layout(objective),
         }
         saved = checkpoints.read(path, configuration)
@@ -156,58 +174,72 @@ def train(
     seen = data if transform is None else checks.transformed(transform, data, trial)
     support, event = checks.fit(model, guide, bound, seen, size, samples)
     del seen  # as large as the data
-    batches = Batches(data, size, (samples, *event), seed, transform)
+    rank, processes = parallel.world()
+    own = parallel.share(size)
+    batches = Batches(data, size, (samples, *event), seed, transform, own)
+    kind = RecordedAscent if graph else SharedAscent if processes > 1 else Ascent
     new = support if transform is not None else None  # known of data as they are
-    ascent = Ascent(objective, list(parameters.values()), lr, place, new)
-    done, reports = 0, []
+    ascent = kind(objective, list(parameters.values()), batches, float(lr), new)
+    reports = []
     if saved is not None:
         ascent.optimizer.load_state_dict(saved["optimizer"])
         objective.load_state_dict(saved["parts"])
-        done, reports = saved["done"], saved["reports"]
-        ascent.total += saved["total"]
+        ascent.done, ascent.total = saved["done"], saved["total"]
+        reports = saved["reports"]
 
-    with bars.bar(progress, steps, done, unit="step") as bar:
-        for step in range(done, steps):
+    with (
+        products(precision),
+        bars.bar(progress and rank == 0, steps, ascent.done, unit="step") as bar,
+    ):
+        while ascent.done < steps:
+            stop = _next(ascent.done, report_every, steps)
+            if path is not None:
+                stop = _next(ascent.done, checkpoint_every, stop)
             cause = None
             try:
-                ascent(*batches[step])
+                ascent.run(stop, bar.update)
             except (ValueError, torch.linalg.LinAlgError) as error:
                 cause = error  # as where a matrix has no decomposition
-            done = step + 1
-            report = done % report_every == 0
-            write = path is not None and (done % checkpoint_every == 0 or done == steps)
-            # On a GPU, to look is to wait.
-            look = place.type == "cpu" or report or write or done == steps
-            if cause is not None or (look and ascent.failed.item()):
-                what = checks.culprit(
-                    model, guide, bound, *batches[step], parameters, batches.rows(step)
-                )
+            done = ascent.done
+            if done < stop:
+                x, drawn = batches[done]
+                rows = batches.rows(done)
+                if new is not None:
+                    checks.in_support(x, new, f"step {done}: transform", rows)
+                what = checks.culprit(*objective.terms, x, drawn, parameters, rows)
                 if what is None and cause is not None:
                     raise cause
                 raise FloatingPointError(
-                    f"step {step}: {what or 'the norm of the gradient is not finite'}; "
-                    f"the parameters are those after {step} steps"
+                    f"step {done}: {what or 'the norm of the gradient is not finite'}; "
+                    f"the parameters are those after {done} steps"
                 ) from cause
-            if report:
-                reports.append((done, ascent.total.item() / report_every))
-                ascent.total.zero_()
+            if done % report_every == 0:
+                reports.append((done, ascent.total / report_every))
+                ascent.total = 0.0
                 bar.set_postfix_str(f"bound {reports[-1][1]:.2f} nats", refresh=False)
-            if write:
+            if path is None or rank > 0:
+                continue
+            if done % checkpoint_every == 0 or done == steps:
                 state = {
                     "done": done,
                     "reports": reports,
-                    "total": ascent.total.item(),
+                    "total": ascent.total,
                     "parts": objective.state_dict(),
                     "optimizer": ascent.optimizer.state_dict(),
                 }
                 checkpoints.write(path, configuration, state)
-            bar.update()
     ascent.optimizer.zero_grad()
-    if done % report_every:
-        reports = [*reports, (done, ascent.total.item() / (done % report_every))]
+    if since := ascent.done % report_every:
+        reports = [*reports, (ascent.done, ascent.total / since)]
     return Run(
         steps=tuple(at for at, _ in reports),
         bounds=tuple(mean for _, mean in reports),
         device=str(place),
         seconds=time.perf_counter() - start,
     )
+
+
+def _next(done: int, every: int, steps: int) -> int:
+    """The next multiple of `every` after `done`, or `steps` if that comes first."""
+    return min(done - done % every + every, steps)
+
