@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributions as td
 
+from vaelib.models.counts import Counts
 from vaelib.normal import LogScaleNormal
 
 
@@ -16,18 +17,28 @@ class Bernoulli(nn.Module):
     """Likelihood of binary x: logits → independent Bernoulli."""
 
     def forward(self, logits: Tensor) -> td.Independent:
-        return td.Independent(td.Bernoulli(logits=logits), 1)
+        return Counts(td.Bernoulli(logits=logits, validate_args=False), 1)
 
 
 class Binomial(nn.Module):
-    """Likelihood of counts x ∈ {0, …, total_count}: logits → independent binomials."""
+    """Likelihood of counts x ∈ {0, …, total_count}: logits → independent binomials.
+
+    Args:
+        total_count: n ≥ 1, the same for every pixel.
+    """
 
     def __init__(self, total_count: int):
         super().__init__()
+        if not isinstance(total_count, int) or total_count < 1:
+            raise ValueError(
+                "total_count: expected a whole number of at least 1, got "
+                f"{total_count!r}"
+            )
         self.total_count = total_count
 
     def forward(self, logits: Tensor) -> td.Independent:
-        return td.Independent(td.Binomial(self.total_count, logits=logits), 1)
+        base = td.Binomial(self.total_count, logits=logits, validate_args=False)
+        return Counts(base, self.total_count)
 
 
 class Gaussian(nn.Module):
