@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,8 +13,14 @@ from torch import distributions as td
 from tests.exact import CLOSE, F64, normal
 from tests.statistics import assert_mean
 from vaelib.bounds import importance_weighted, log_weights
-from vaelib.evaluation import decoder_spread, log_evidence, mutual_information
-from vaelib.models import LinearGaussian
+from vaelib.evaluation import (
+    decoder_spread,
+    evidence,
+    log_evidence,
+    mutual_information,
+)
+from vaelib.guides import Amortized, DiagonalGaussian, Free
+from vaelib.models import Bernoulli, Binomial, DeepModel, LinearGaussian, mlp
 from vaelib.noise import sample, stream
 
 MODEL = LinearGaussian(normal(3, 2, seed=71), normal(3, seed=72), 0.7).requires_grad_(
@@ -83,11 +91,100 @@ def test_memory_is_bounded_and_every_sample_is_used(max_rows):
     torch.testing.assert_close(found.value, EXACT, **CLOSE)
 
 
-def test_portions_use_different_noise():
-    together = log_evidence(MODEL, wide, X[:1].expand(4, 3), samples=40, max_rows=2)
-    assert len(set(together.value.tolist())) == 4
-    narrow = log_evidence(MODEL, wide, X[:1], samples=40, max_rows=1)
+@pytest.mark.parametrize("dtype, error", [(torch.float32, 2e-7), (F64, 1e-13)])
+@pytest.mark.parametrize("family, most", [(Bernoulli(), 1), (Binomial(16), 16)])
+def test_a_deep_model_gets_what_the_formula_gives_written_out(
+    family, most, dtype, error
+):
+    torch.manual_seed(0)
+    model = DeepModel(mlp(4, 30, 784), family, 4).to(dtype)
+    guide = Amortized(mlp(784, 30, 8)).to(dtype)
+    x = torch.arange(3 * 784).remainder(most + 1).reshape(3, 784).to(dtype)
+    found = log_evidence(model, guide, x, samples=50, seed=4, max_rows=60)
+    z = sample(guide(x), 50, stream(4, "evidence", 0, 0))
+    base = td.Binomial(most, logits=model.decoder(z))
+    log_lik = base.log_prob(x.expand(50, 3, 784)).sum(-1)
+    log_w = log_lik + model.prior().log_prob(z) - guide(x).log_prob(z)
+    expected = log_w.double().logsumexp(0) - math.log(50)
+    # some 500 nats of bits and 4,000 of counts: 1e-4 and 8e-4 in float32
+    torch.testing.assert_close(found.value, expected.detach(), rtol=error, atol=0)
+
+
+@pytest.mark.parametrize("max_rows", [1, 3, 8, 21, 1000])
+def test_how_much_is_decoded_at_once_changes_nothing(monkeypatch, max_rows):
+    monkeypatch.setattr(evidence, "DRAWN", 60)  # portions of 12, 12 and 6 codes
+    expected = log_evidence(MODEL, wide, X, samples=30)
+    found = log_evidence(MODEL, wide, X, samples=30, max_rows=max_rows)
+    torch.testing.assert_close(found.value, expected.value, **CLOSE)
+    torch.testing.assert_close(found.standard_error, expected.standard_error, **CLOSE)
+
+
+def test_portions_and_parts_use_different_noise(monkeypatch):
+    monkeypatch.setattr(evidence, "SEEN", 2)
+    monkeypatch.setattr(evidence, "DRAWN", 2)
+    seen = []
+
+    def guide(x):
+        seen.append(len(x))
+        return wide(x)
+
+    together = log_evidence(MODEL, guide, X[:1].expand(5, 3), samples=40)
+    assert len(set(together.value.tolist())) == 5 and seen == [2, 2, 1]
+    narrow = log_evidence(MODEL, wide, X[:1], samples=40)
     assert narrow.standard_error.item() > 1e-3
+
+
+def test_a_guide_with_parameters_for_each_datum_sees_them_all():
+    table = torch.cat([X[:, :2], torch.zeros(5, 2)], 1)
+    guide = Free(table, DiagonalGaussian(2)).double()
+    assert log_evidence(MODEL, guide, X, samples=3, max_rows=1).value.shape == (5,)
+
+
+GROWTH = """
+import resource, torch
+from vaelib import evaluation, guides, models
+
+def peak(samples, data):
+    x = torch.zeros(data, 200)
+    evaluation.log_evidence(model, guide, x, samples=samples)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+torch.set_num_threads(1)
+model = models.DeepModel(models.mlp(20, 8, 200), models.Bernoulli(), 20)
+guide = guides.Amortized(models.mlp(200, 8, 40))
+print(peak(20, 50), peak(2000, 50), peak(20_000, 50), peak(50, 20_000))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory in kilobytes")
+def test_memory_is_set_neither_by_the_number_of_samples_nor_of_data():
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH], capture_output=True, text=True, check=True
+    )
+    few, portion, samples, data = map(float, done.stdout.split())  # in MB
+    assert portion < few + 150  # all logits of a portion at once would be 80 each
+    assert samples < portion + 60 and data < portion + 60 + 2 * 16  # x itself is 16
+
+
+def test_a_bar_is_shown_where_asked_for(capsys):
+    log_evidence(MODEL, wide, X, samples=7, progress=True)
+    assert "35.0/35.0" in capsys.readouterr().err
+    for hidden in (None, False):  # None: there is no terminal here
+        log_evidence(MODEL, wide, X, samples=7, progress=hidden)
+        assert capsys.readouterr().err == ""
+    mutual_information(MODEL, MODEL.posterior, pairs=3, samples=2)
+    assert capsys.readouterr().err == ""
+
+
+def test_weights_that_are_no_numbers_are_named():
+    model = DeepModel(mlp(2, 3), Bernoulli(), 2).double()
+    torch.nn.init.constant_(model.decoder[0].bias, float("inf"))
+    bits = torch.tensor([[1.0, 1, 1], [1, 0, 1], [0, 0, 0]], dtype=F64)
+    guide = Amortized(mlp(3, 4)).double()
+    with pytest.raises(FloatingPointError, match="log p.x.: .* for 3 of the data, fir"):
+        log_evidence(model, guide, bits, samples=3)
+    with pytest.raises(ValueError, match="support"):
+        log_evidence(model, guide, bits / 2, samples=3)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
@@ -107,6 +204,8 @@ def test_wrong_sizes_are_named():
         log_evidence(MODEL, wide, X, samples=1)
     with pytest.raises(ValueError, match="max_rows: expected at least 1, got 0"):
         log_evidence(MODEL, wide, X, max_rows=0)
+    with pytest.raises(ValueError, match=r"x: expected at least 1 datum.*\(0, 3\)"):
+        log_evidence(MODEL, wide, X[:0])
 
 
 def test_the_spread_of_a_linear_decoder_is_the_length_of_its_rows():

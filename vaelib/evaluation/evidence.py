@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch import distributions as td
 
-from vaelib.bounds import Guide, Model, log_weights
+from vaelib import progress as bars
+from vaelib.bounds import Guide, Model, log_joint
 from vaelib.divergences import Estimate
 from vaelib.evaluation.weights import from_sums
 from vaelib.noise import sample, stream
+
+SEEN = 10_000  # data that the guide is asked about at once
+DRAWN = 100_000  # codes drawn at once; a constant, so that it sets no result
 
 
 @torch.no_grad()
@@ -22,7 +27,8 @@ def log_evidence(
     *,
     samples: int = 5000,
     seed: int = 0,
-    max_rows: int = 100_000,
+    max_rows: int | None = None,
+    progress: bool | None = None,
 ) -> Estimate:
     """log p(x) by importance sampling from the guide, for each datum.
 
@@ -30,55 +36,77 @@ def log_evidence(
 
     The log of the mean of the weights. Its expectation is below log p(x), by about half
     the relative variance of the mean weight; the standard error is the delta method's,
-    and both can be trusted only while the weights have a modest variance. The samples
-    are taken in portions, so that memory is set by `max_rows` and not by `samples`.
+    and both can be trusted only while the weights have a modest variance. Neither
+    `samples` nor the number of data sets how much memory it takes.
 
     Args:
         model: prior and likelihood.
-        guide: maps x to q(z|x).
+        guide: maps x to q(z|x). It sees the data 10,000 at a time.
         x: observed, `(B, *event)`.
         samples: K, the number of importance samples for each datum.
-        seed: of the stream `(seed, "evidence", portion)`.
-        max_rows: decoder rows, samples times data, that may be in memory at once.
+        seed: of the streams `(seed, "evidence", part, portion)`.
+        max_rows: decoder rows, samples times data, that may be in memory at once; it
+            does not change what is drawn. None is 2,000 on a CPU, so that a layer stays
+            in its cache, and 100,000 on a GPU, which would be idle between fewer.
+        progress: whether to show a bar, as for `training.train`.
 
     Returns:
         `Estimate`: a lower bound on log p(x) in expectation and its standard error,
         each `(B,)`; nats; one per datum.
 
     Raises:
-        ValueError: if `samples` is below 2 or `max_rows` below 1.
+        ValueError: if `samples` is below 2, `max_rows` below 1, or x empty.
+        FloatingPointError: if the weights are not numbers; names a datum.
     """
     if samples < 2:
         raise ValueError(f"samples: expected at least 2, got {samples}")
+    if max_rows is None:
+        max_rows = 2000 if x.device.type == "cpu" else DRAWN
     if max_rows < 1:
         raise ValueError(f"max_rows: expected at least 1, got {max_rows}")
-    data = max(1, min(len(x), max_rows))
-    parts = [
-        _log_evidence(model, guide(rows), rows, samples, (seed, i), max_rows)
-        for i, rows in enumerate(x.split(data))
-    ]
-    return Estimate(*(torch.cat(p) for p in zip(*parts, strict=True)))
+    if not len(x):
+        raise ValueError(f"x: expected at least 1 datum, got shape {tuple(x.shape)}")
+    sums = []
+    with bars.bar(progress, len(x) * samples, unit="code", unit_scale=True) as bar:
+        for part, rows in enumerate(x.split(SEEN)):
+            first = rows.new_full((len(rows),), -math.inf, dtype=torch.float64)
+            second = first.clone()  # logs of the sums of w and of w²
+            path = (seed, "evidence", part)
+            for log_w in _portions(model, guide(rows), rows, samples, path, max_rows):
+                first = torch.logaddexp(first, log_w.logsumexp(0))
+                second = torch.logaddexp(second, (2 * log_w).logsumexp(0))
+                bar.update(log_w.numel())
+            sums.append((first, second))
+    first, second = (torch.cat(parts) for parts in zip(*sums, strict=True))
+    bad = first.isnan().nonzero().flatten()
+    if len(bad):
+        raise FloatingPointError(
+            f"log p(x): not a number for {len(bad)} of the data, first in row {bad[0]}"
+        )
+    return from_sums(first, second, samples)
 
 
-def _log_evidence(
+def _portions(
     model: Model,
     q: td.Distribution,
     x: Tensor,
     samples: int,
-    path: tuple[int, int],
+    path: tuple[int, str, int],
     max_rows: int,
-) -> Estimate:
-    seed, part = path
-    portion = max(1, max_rows // len(x))
-    first = torch.full((len(x),), -math.inf, dtype=torch.float64, device=x.device)
-    second = first.clone()  # logs of the sums of w and of w²
+) -> Iterator[Tensor]:
+    """All log-weights, in portions `(S, B)`, float64; decodes `max_rows` at once."""
+    portion = max(1, DRAWN // len(x))
     for start in range(0, samples, portion):
-        generator = stream(seed, "evidence", part, start, device=x.device)
+        generator = stream(*path, start, device=x.device)
         z = sample(q, min(portion, samples - start), generator)
-        log_w = log_weights(model, q, x, z).double()
-        first = torch.logaddexp(first, log_w.logsumexp(0))
-        second = torch.logaddexp(second, (2 * log_w).logsumexp(0))
-    return from_sums(first, second, samples)
+        log_q = [q.log_prob(few) for few in z.split(max(1, max_rows // len(x)))]
+        # few data with many samples: x is then small beside what is decoded
+        width = max(1, max_rows // len(z))
+        columns = [
+            torch.cat([log_joint(model, some, few) for few in codes.split(max_rows)])
+            for some, codes in zip(x.split(width), z.split(width, 1), strict=True)
+        ]
+        yield (torch.cat(columns, 1) - torch.cat(log_q)).double()
 
 
 @torch.no_grad()
@@ -122,6 +150,8 @@ def mutual_information(
     z = sample(model.prior(), pairs, generator)
     likelihood = model.likelihood(z)
     x = sample(likelihood, 1, generator)[0]
-    evidence = log_evidence(model, guide, x, samples=samples, seed=seed).value
+    evidence = log_evidence(
+        model, guide, x, samples=samples, seed=seed, progress=False
+    ).value
     differences = likelihood.log_prob(x).double() - evidence
     return Estimate(differences.mean(), differences.std() / pairs**0.5)
