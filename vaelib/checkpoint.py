@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from vaelib import __version__
 
@@ -80,10 +80,17 @@ def held(path: str | os.PathLike | None) -> Iterator[Path | None]:
 
 
 def holding(train: Callable) -> Callable:
-    """`train`, with the file of its argument `checkpoint` held while it runs."""
+    """`train`, with the file of its argument `checkpoint` held while it runs.
+
+    Of the processes of a group, the first holds it for all.
+    """
 
     @functools.wraps(train)
     def alone(*args: Any, checkpoint: str | os.PathLike | None = None, **others: Any):
+        grouped = distributed.is_available() and distributed.is_initialized()
+        if grouped and distributed.get_rank() > 0:
+            path = checkpoint and Path(checkpoint).resolve()
+            return train(*args, checkpoint=path, **others)
         with held(checkpoint) as path:
             return train(*args, checkpoint=path, **others)
 

@@ -78,6 +78,11 @@ def train(
     kind of machine with as many threads. (How many is the caller's choice; for a small
     model on a busy CPU, `torch.set_num_threads(1)` is the quickest.)
 
+    In a group of processes (`torch.distributed`, as `torchrun` starts it), each calls
+    this with the same arguments and takes an equal part of every batch; the result is
+    that of one process, up to rounding, and the first one writes the checkpoint.
+    `python -m vaelib.training --help` is a command line for that.
+
     Requires: q is reparameterisable; the model and the guide draw no random numbers of
     their own (no dropout). Parameters are found in the model and the guide, in the
     object of a method such as `model.posterior`, and in modules that these hold.
@@ -105,15 +110,12 @@ def train(
         report_every: steps in a report interval.
         progress: whether to show a bar, on stderr. None shows it to a human at a
             terminal or a notebook, and not where a program executes the notebook.
-        graph: whether to record the steps as a CUDA graph and replay it, several at
-            once. Small models gain much. What Python decides, such as a weight that a
-            bound takes from a counter, is decided once, while recording; numbers that
-            change must be in tensors. Elsewhere than on CUDA the same steps are taken
-            without a graph.
-        precision: of matrix products: "highest" is float32; "high" and "medium" let
-            torch choose faster ways where the machine has them, as
-            `torch.set_float32_matmul_precision` says; "bfloat16" makes the networks'
-            products in bfloat16, with 8 bits, the rest in float32.
+        graph: whether to record steps as a CUDA graph and replay them, several at once;
+            small models gain much. What Python decides is decided once, in recording:
+            a number that changes must be in a tensor. Without CUDA, the same steps.
+        precision: of products: "highest" is float32; "high" and "medium" are those of
+            `torch.set_float32_matmul_precision`; "bfloat16" has 8 bits in the
+            networks' products, and float32 in what comes after.
 
     Returns:
         The record of the run; `model` and `guide` are changed in place.
@@ -147,6 +149,10 @@ def train(
         raise ValueError(
             f"batch_size: expected at most the {len(data)} rows of data, got {size}"
         )
+    rank, processes = parallel.world()
+    own = parallel.share(size)
+    if graph and processes > 1:
+        raise ValueError("graph: expected no group of processes")
     path, configuration, saved = None, {}, None
     if checkpoint is not None:
         path = Path(checkpoint)
@@ -174,8 +180,6 @@ def train(
     seen = data if transform is None else checks.transformed(transform, data, trial)
     support, event = checks.fit(model, guide, bound, seen, size, samples)
     del seen  # as large as the data
-    rank, processes = parallel.world()
-    own = parallel.share(size)
     batches = Batches(data, size, (samples, *event), seed, transform, own)
     kind = RecordedAscent if graph else SharedAscent if processes > 1 else Ascent
     new = support if transform is not None else None  # known of data as they are

@@ -41,8 +41,7 @@ class SharedAscent(Ascent):
     """
 
     def __init__(self, objective: torch.nn.Module, *args, **settings):
-        shared = DistributedDataParallel(objective, broadcast_buffers=False)
-        super().__init__(shared, *args, **settings)
+        super().__init__(DistributedDataParallel(objective), *args, **settings)
 
     def gradient(self, x: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
         """As `Ascent.gradient`, of the whole batch."""
