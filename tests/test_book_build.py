@@ -62,7 +62,8 @@ def test_warning(tmp_path: Path, options: list[str]) -> None:
 def test_buttons_once_there_is_an_address(tmp_path: Path) -> None:
     """One setting turns on the repository's button and those that launch a chapter."""
     settings = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    settings = settings.replace('url: ""', 'url: "https://github.com/us/book"')
+    settings = settings.replace('  url: ""', '  url: "https://github.com/us/book"')
+    settings = settings.replace('hub_url: ""', 'hub_url: "https://hub.us.org"')
     tools = str(ROOT / "tools")
     settings = settings.replace("_build: tools ", f"_build: {tools} ")
     settings = settings.replace("_links: tools ", f"_links: {tools} ")
@@ -72,5 +73,6 @@ def test_buttons_once_there_is_an_address(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "_build/html/index.html").read_text(encoding="utf-8")
-    for address in ("github.com/us/book", "colab.research", "mybinder.org"):
+    places = ("colab.research", "mybinder.org", "hub.us.org/hub/user-redirect")
+    for address in ("github.com/us/book", *places):
         assert address in page, address

@@ -273,6 +273,50 @@ def test_no_measured_number_is_only_typed(source: Path) -> None:
     assert untied("\n\n".join(texts), outputs) == []
 
 
+# --- what each chapter has -----------------------------------------------------------
+
+PARTS = ("bounds", "inference", "gradients", "autoencoder")
+OF_PARTS = [p for p in CHAPTERS if p.parent.name in PARTS]
+
+each_of_a_part = pytest.mark.parametrize(
+    "source", OF_PARTS, ids=[f"{p.parent.name}/{p.stem}" for p in OF_PARTS]
+)
+
+
+@each_of_a_part
+def test_starts_with_what_it_gives_and_asks(source: Path) -> None:
+    start = notebook(source).cells[0].source
+    box = r":::\{admonition\} Before you start\n:class: start\n"
+    assert re.match(rf"# .+\n+{box}", start)
+    for line in ("- **Afterwards you can** ", "- **You need** ", "- **Time**: "):
+        assert f"\n{line}" in start
+
+
+@each_of_a_part
+def test_ends_with_a_summary_and_cited_reading(source: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    last = re.split(r"^## ", text, flags=re.M)[-1]
+    assert last.startswith("Summary")
+    assert len(re.findall(r"^- ", last, re.M)) >= 3
+    assert re.search(r"\{cite:t\}`", last)
+
+
+@pytest.mark.parametrize("source", OF_PARTS + [BOOK / "back/gallery.md"], ids=str)
+def test_each_exercise_has_a_folded_solution_that_computes(source: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    exercises = re.findall(r"\{exercise\}[^\n]*\n:label: (ex-[\w-]+)", text)
+    solutions = re.findall(
+        r"^(:+)\{solution-start\} (ex-[\w-]+)\n:label: sol-[\w-]+\n:class: dropdown\n"
+        r"\1\n(.*?)^\1\{solution-end\}",
+        text,
+        re.M | re.S,
+    )
+    assert len(exercises) >= 3
+    assert exercises == [name for _, name, _ in solutions]
+    for _, name, body in solutions:
+        assert "```{code-cell}" in body, name
+
+
 # --- references ----------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ Uses the site in _build/html; it is built as `make book` does if its sources cha
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -13,15 +14,19 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import axe_playwright_python
+import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page
 
+import book_build
+import book_links
 import browser
 import chapters as tool
 from vaelib.symbolic import ledger
 
 SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.pages()]
-MADE = ["genindex.html", "prf-prf.html", "search.html"]  # by Sphinx
+MADE = ["prf-prf.html", "search.html"]  # by Sphinx
 DESKTOP, PHONE = browser.WIDTHS
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
@@ -54,6 +59,7 @@ class Visit(NamedTuple):
     theme: str
     equations: int
     bare: list[str]  # equations that were not typeset
+    mute: list[str]  # equations without MathML for those who listen
     broken: list[str]  # equations with an error
     pictures: list[dict]
     too_wide: dict[int, list[str]]  # elements that stick out, by the window's width
@@ -72,6 +78,8 @@ LOOK = """() => {
         bare: [...math.filter((e) => !e.querySelector('mjx-container')),
             ...all('.text_html').filter((e) => /\\\\[(\\[]/.test(e.innerText))]
             .map((e) => e.textContent),
+        mute: all('mjx-container').filter((e) => !e.querySelector('svg')
+            || !e.querySelector('mjx-assistive-mml math')).map((e) => e.textContent),
         broken: all('mjx-merror, mjx-container [data-mml-node="merror"]')
             .map((e) => e.closest('.math, p').textContent),
         pictures: all('article img').map((e) => ({
@@ -82,7 +90,39 @@ LOOK = """() => {
     };
 }"""
 
-# Typeset equations carry their own speech and are slow to walk through.
+# The time that axe takes grows fast with the number of elements. Equations carry their
+# own speech; boxes of their size stand in for them here. Of code, one word of each look
+# is enough: what is checked there is the contrast.
+THIN = """() => {
+    const all = (selector) => [...document.querySelectorAll(selector)];
+    window.replaced = all('mjx-container').map((e) => {
+        const {width, height} = e.getBoundingClientRect();
+        const box = document.createElement('span');
+        box.role = 'img';
+        box.ariaLabel = 'equation';
+        box.style = `display: inline-block; width: ${width}px; height: ${height}px`;
+        return [e, box];
+    });
+    replaced.forEach(([e, box], i) => {
+        replaced[i][1] = [...e.childNodes];
+        e.replaceChildren(box);
+    });
+    const seen = new Set();
+    const words = all('pre span, code span, .sig span').map((e) => {
+        const own = getComputedStyle(e);
+        const plate = getComputedStyle(e.closest('pre, code, .sig')).backgroundColor;
+        const inside = ['a', 'article .admonition, article .proof, article .solution']
+            .map((box) => e.closest(box)?.className);
+        const look = [own.color, own.backgroundColor, own.font, plate, ...inside];
+        return [e, look.join()];
+    });
+    for (const [e, look] of words) {
+        if (seen.has(look) && !e.id) e.replaceWith(...e.childNodes);
+        seen.add(look);
+    }
+}"""
+RESTORE = "() => replaced.forEach(([e, children]) => e.replaceChildren(...children))"
+
 BARRIERS = """() => axe.run(
     {exclude: ['mjx-container']}, {resultTypes: ['violations'], preload: false},
 ).then((found) => found.violations
@@ -157,12 +197,14 @@ def visit(chromium: Browser, path: Path, theme: str, width: int) -> Visit:
     page.goto(path.as_uri())
     browser.ready(page)
     facts = page.evaluate(LOOK)
+    too_wide = {width: page.evaluate(TOO_WIDE)}
+    page.evaluate(THIN)
     page.evaluate(AXE)
     facts["barriers"] = page.evaluate(BARRIERS)
-    too_wide = {}
-    for size in (width, DESKTOP + PHONE - width):
-        page.set_viewport_size({"width": size, "height": browser.WIDTHS[size]})
-        too_wide[size] = page.evaluate(TOO_WIDE)
+    page.evaluate(RESTORE)
+    other = DESKTOP + PHONE - width
+    page.set_viewport_size({"width": other, "height": browser.WIDTHS[other]})
+    too_wide[other] = page.evaluate(TOO_WIDE)
     opened.close()
     outside = [r for r in requests if not re.match("(file|data|blob):", r)]
     return Visit(requests=outside, errors=errors, too_wide=too_wide, **facts)
@@ -191,6 +233,7 @@ def test_themes(visits: Look, name: str) -> None:
 def test_equations(visits: Look, name: str) -> None:
     for seen in visits(name):
         assert seen.bare == []
+        assert seen.mute == []
         assert seen.broken == []
 
 
@@ -248,10 +291,74 @@ def test_each_proved_equation_leads_to_its_proof(site: Path) -> None:
     assert sorted(marks) == sorted(i.label for i in ledger())
 
 
+def test_mathjax_is_the_one_that_was_released(site: Path) -> None:
+    folder = site / "_static" / "mathjax"
+    found = hashlib.sha256((folder / "tex-svg.js").read_bytes()).hexdigest()
+    readme = (book_build.ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{found}`" in readme
+    assert "Apache License" in (folder / "LICENSE").read_text(encoding="utf-8")
+
+
+def parsed(site: Path, name: str) -> BeautifulSoup:
+    return BeautifulSoup((site / name).read_text(encoding="utf-8"), "html.parser")
+
+
 def test_names_of_the_package_lead_to_its_reference(site: Path) -> None:
-    text = "".join((site / name).read_text(encoding="utf-8") for name in SOURCES)
-    names = re.findall(r'href="[^"]*back/api.html#(vaelib[\w.]+)"><code', text)
-    assert len(names) >= 1
+    """In the text of every page, all that is written as code and is in the package."""
+    entries = {e["id"] for e in parsed(site, "back/api.html").select(".sig[id]")}
+    entries |= {e.removeprefix("vaelib.") for e in entries}
+    found = set()
+    for name in set(SOURCES) - {"back/api.html"}:
+        page = (site / name).read_text(encoding="utf-8")
+        for link, code in re.findall(
+            r'(<a [^>]*>)?<code class="docutils literal notranslate">(.*?)</code>', page
+        ):
+            text = re.sub(r"<.*?>", "", code).removesuffix("()")
+            alone = [e for e in entries if e.endswith(f".{text}")]
+            if text in entries or (alone and text not in book_links.VARIABLES):
+                assert "api.html#" in link, (name, text)
+                found.add(text)
+    assert {"importance_weighted", "vaelib.divergences.kl"} <= found
+
+
+def test_index(site: Path) -> None:
+    """Each term, theorem and name of the package; `test_links` follows the links."""
+    listed = parsed(site, "genindex.html").select("table.indextable a")
+    leads = {a["href"] for a in listed}
+    notation = parsed(site, "notation.html")
+    terms = {f"notation.html#{e['id']}" for e in notation.select("dt[id^=term]")}
+    api = parsed(site, "back/api.html")
+    names = {f"back/api.html#{e['id']}" for e in api.select("dt.sig[id]")}
+    theorems = {
+        f"{name}#{title.parent['id']}"
+        for name in SOURCES
+        for title in parsed(site, name).select("div.proof[id] > .admonition-title")
+        if title.get_text(strip=True).endswith(")")
+    }
+    assert len(terms) >= 50 and len(names) >= 150 and len(theorems) >= 40
+    assert terms | names | theorems <= leads
+    words = parsed(site, "genindex.html").select("table.indextable")
+    text = " ".join(table.get_text(" ") for table in words)
+    for concept in ("EM algorithm", "Hamiltonian Monte Carlo", "score function"):
+        assert concept in text
+    assert parsed(site, "index.html").select('.bd-sidebar a[href="genindex.html"]')
+
+
+@pytest.mark.parametrize("source", tool.chapters(), ids=lambda p: p.stem)
+def test_each_chapter_can_be_taken_along(site: Path, source: Path) -> None:
+    """As a notebook, by the button of its page; it is the one of the book."""
+    page = str(source.relative_to(tool.BOOK).with_suffix(".html"))
+    button = parsed(site, page).select_one("a.btn-download-source-button")
+    file = (site / page).parent / button["href"]
+    assert file.read_bytes() == source.with_suffix(".ipynb").read_bytes()
+    nbformat.validate(nbformat.read(file, as_version=4))
+
+
+def test_symbols_lead_to_where_they_are_met(site: Path) -> None:
+    rows = parsed(site, "notation.html").select("section table tbody tr")
+    assert len(rows) >= 25
+    for row in rows:
+        assert row.select("td:last-child a[href]"), row.get_text()
 
 
 def test_terms_lead_to_the_glossary(site: Path) -> None:
@@ -315,4 +422,5 @@ def test_no_dead_buttons(site: Path) -> None:
     """Without a public address there is nothing to launch or to link to."""
     for name in SOURCES:
         html = (site / name).read_text(encoding="utf-8")
-        assert "colab" not in html and "mybinder" not in html, name
+        for place in ("colab", "mybinder", "user-redirect"):
+            assert place not in html, name

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -40,6 +41,7 @@ DIGEST = ".built-from"
 # The command jupyter-book of this environment, and its options in `make book`.
 JUPYTER_BOOK = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
 AS_IN_MAKE_BOOK = ["--all", "-W", "--keep-going", "-n"]
+MATHJAX = ("tex-svg.js", "a11y", "input", "output", "sre")  # a page's, its menu's
 AT_ONCE = min(4, os.cpu_count() or 1)  # kernels; each uses one thread and a GPU's share
 
 
@@ -50,6 +52,7 @@ class WarningsFail(SphinxError):
 def sources() -> list[Path]:
     """Every file that a page of the book can depend on."""
     found = [ROOT / "_config.yml", ROOT / "requirements.txt", Path(__file__)]
+    found.append(Path(__file__).with_name("book_links.py"))
     for folder in ("book", "vaelib"):
         for path in (ROOT / folder).rglob("*"):
             hidden = {"__pycache__", ".ipynb_checkpoints", "_build"} & set(path.parts)
@@ -147,6 +150,21 @@ def execute(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
                 logging.getLogger(__name__).info(f"{path.stem}: {result.time:.1f} s")
 
 
+def typesetting(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax's SVG build beside the pages, out of the package that brings it."""
+    if error is not None or app.builder.format != "html":
+        return
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    source = Path(package.origin).parent / "static" / "mathjax"
+    target = Path(app.outdir) / "_static" / "mathjax"
+    target.mkdir(exist_ok=True)
+    for name in MATHJAX:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source / name, target / name)
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     if error is not None:
         return
@@ -163,5 +181,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", start)
     app.connect("env-before-read-docs", execute)
     app.connect("autodoc-process-docstring", link, priority=100)
+    app.connect("build-finished", typesetting)
     app.connect("build-finished", finish, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,6 +3,8 @@
 Each numbered equation that the ledger proves gets a small mark that leads to its row
 there; each name of the package that a chapter writes as code leads to its entry in the
 package reference; and a term of the glossary leads there where a page first uses it.
+The index lists the terms and the places that their explanations name, the theorems, the
+package, and the concepts that the header of its own page names.
 """
 
 from __future__ import annotations
@@ -12,24 +14,35 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from bs4 import BeautifulSoup, NavigableString
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.builders import Builder
 from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 
 from vaelib.symbolic import ledger
+
+logger = logging.getLogger(__name__)
 
 CHAPTERS = ("bounds/", "inference/", "gradients/", "autoencoder/")
 LEDGER = "back/ledger-*.md"
 CHAPTER = re.compile(r'^chapter\("(\w+)", ', re.M)  # a cell of a ledger page
 EQUATION = re.compile(r'<a class="headerlink" href="#equation-([\w-]+)"[^>]*>#?</a>')
 CODE = re.compile(
-    r'(<code class="docutils literal notranslate"><span class="pre">([\w.]+)</span>'
-    r"</code>)"
+    r'(<code class="docutils literal notranslate"><span class="pre">'
+    r"([\w.]+)(?:\(\))?</span></code>)"
 )
+OBJECTS = ("function", "class", "module")  # that a bare name can mean
 CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
+ARTICLE = re.compile(r"^\((?:The |An? )?|\)$")  # theorem titles stand in parentheses
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 # Terms that the text also uses in their everyday sense.
 EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
+VARIABLES = {"kl"}  # bare names that are a variable's in the text
+GLOSSARY, INDEX = "notation", "genindex"  # pages
 
 
 def rows(book: Path) -> dict[str, str]:
@@ -43,13 +56,17 @@ def rows(book: Path) -> dict[str, str]:
 
 
 def names(env: BuildEnvironment) -> dict[str, tuple[str, str]]:
-    """Page and anchor of each documented name, with and without the package's own."""
-    found = {}
+    """Page and anchor of each documented name: in full, without the package's own, and
+    alone if it means one thing only.
+    """
+    found: dict[str, set[tuple[str, str]]] = {}
     for name, entry in env.domaindata["py"]["objects"].items():
-        for key in (name, name.removeprefix("vaelib.")):
-            if "." in key:  # a bare word may be anything
-                found[key] = (entry.docname, entry.node_id)
-    return found
+        keys = {name, name.removeprefix("vaelib.")}
+        if entry.objtype in OBJECTS:
+            keys.add(name.rpartition(".")[2])
+        for key in keys - VARIABLES:
+            found.setdefault(key, set()).add((entry.docname, entry.node_id))
+    return {key: places.pop() for key, places in found.items() if len(places) == 1}
 
 
 def explain(body: str, terms: dict[str, str]) -> str:
@@ -125,11 +142,60 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
     context["body"] = body
 
 
+def place(env: BuildEnvironment, kind: str, target: str) -> tuple[str, str] | None:
+    """Page and anchor of what a reference, or the index's header, names."""
+    if kind == "doc":
+        return target.lstrip("/"), ""
+    equations = env.domaindata["math"]["objects"]
+    if target in equations:
+        return equations[target][0], f"equation-{target}"
+    if target in env.proof_list:
+        return env.proof_list[target]["docname"], target
+    return env.domaindata["std"]["anonlabels"].get(target)
+
+
+def index(app: Sphinx, builder: Builder) -> None:
+    """Add to the index what Sphinx does not: it has the terms and the package."""
+    env = app.env
+    entries = env.domaindata["index"]["entries"]
+    if INDEX not in env.found_docs:
+        return
+
+    def add(entry: str, kind: str, target: str) -> None:
+        found = place(env, kind, target)
+        if found is None:
+            logger.warning(f"the index names {target}, which is nowhere")
+            return
+        page, anchor = found
+        if page != GLOSSARY:  # there a term has an entry already
+            entry = f"{entry}; {env.titles[page].astext()}"
+            entries.setdefault(page, []).append(("single", entry, anchor, "", None))
+
+    for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
+        for term in item.findall(nodes.term):
+            for link in item.findall(pending_xref):
+                if link["reftype"] != "term":
+                    add(term.astext(), link["reftype"], link["reftarget"])
+    for page in {proof["docname"] for proof in env.proof_list.values()}:
+        for node in env.get_doctree(page).findall(nodes.Element):
+            if node.get("realtype") and node.get("title"):
+                add(ARTICLE.sub("", node["title"]), "ref", node["label"])
+    source = Path(env.doc2path(INDEX)).read_text(encoding="utf-8")
+    for entry, targets in yaml.safe_load(source.split("---")[1])["index"].items():
+        if isinstance(targets, str):
+            see = ("see", f"{entry}; {targets}", "", "", None)
+            entries.setdefault(INDEX, []).append(see)
+            continue
+        for target in targets:
+            add(entry, "ref", target)
+
+
 def start(app: Sphinx) -> None:
     app.book_rows = rows(Path(app.srcdir))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", start)
+    app.connect("write-started", index)
     app.connect("html-page-context", add)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
