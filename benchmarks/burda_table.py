@@ -47,18 +47,15 @@ MORE_UNITS = "IWAE: more draws, more active units"
 
 def spread(values: Iterable[float], confidence: float = 0.95) -> dict[str, object]:
     """Mean over seeds, its standard error, and Student's interval for it."""
-    values = [float(value) for value in values]
+    values = [round(float(value), 4) for value in values]
     mean, n = statistics.fmean(values), len(values)
-    if n < 2:
-        return {"mean": mean, "se": None, "interval": None, "by seed": values}
-    se = statistics.stdev(values) / n**0.5
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * se
-    return {
-        "mean": mean,
-        "se": se,
-        "interval": [mean - half, mean + half],
-        "by seed": values,
-    }
+    found = {"mean": round(mean, 4), "se": None, "interval": None, "by seed": values}
+    if n > 1:
+        se = statistics.stdev(values) / n**0.5
+        half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * se
+        found["se"] = round(se, 4)
+        found["interval"] = [round(mean - half, 4), round(mean + half, 4)]
+    return found
 
 
 def verdict(difference: Mapping[str, object]) -> str:
@@ -102,8 +99,11 @@ def table(results: Iterable[Mapping]) -> dict[str, object]:
             "minus VAE 1": minus(nll(name), nll(base)),
             "published minus VAE 1": round(PUBLISHED[name] - PUBLISHED[base], 2),
             "active units": [spread(layer) for layer in layers],
-            "NLL too high by about": statistics.fmean(
-                runs[name][seed]["NLL too high by about"] for seed in seeds
+            "NLL too high by about": round(
+                statistics.fmean(
+                    runs[name][seed]["NLL too high by about"] for seed in seeds
+                ),
+                3,
             ),
         }
     claims = []

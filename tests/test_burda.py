@@ -128,7 +128,7 @@ def test_all_cells_and_the_table(tmp_path, capsys):
     assert list(report["cells"]) == list(burda_table.PUBLISHED)
     for name, cell in report["cells"].items():
         single = json.loads((tmp_path / f"{name}-0.json").read_text())
-        assert cell["NLL"]["by seed"] == [single["NLL"]]
+        assert cell["NLL"]["by seed"] == [round(single["NLL"], 4)]
         assert 0 < single["NLL"] < 784  # 543 nats are a fair coin for each pixel
         assert len(cell["active units"]) == single["cell"]["layers"]
     assert {claim["verdict"] for claim in report["claims"]} == {"not decided"}
@@ -230,7 +230,9 @@ def test_the_published_order_holds_in_the_published_numbers():
     assert first["published"] == -1.22
     assert table["cells"]["2-IWAE-50"]["minus VAE 1"]["mean"] == pytest.approx(-2.43)
     assert table["cells"]["2-IWAE-50"]["NLL"]["mean"] == pytest.approx(112.90)
-    assert table["cells"]["2-IWAE-50"]["NLL"]["se"] == pytest.approx(30 / 3**0.5)
+    assert table["cells"]["2-IWAE-50"]["NLL"]["se"] == pytest.approx(
+        30 / 3**0.5, abs=1e-4
+    )
 
 
 def test_verdicts_by_the_interval_of_the_differences():
@@ -246,7 +248,7 @@ def test_verdicts_by_the_interval_of_the_differences():
     assert list(verdicts.values()) == ["holds", "reversed", "not decided"]
     interval = by_name(table, "1-VAE-5", "1-VAE-1")["difference"]["interval"]
     expected = stats.t.interval(0.95, 2, -1.0, stats.sem(shift["1-VAE-5"]))
-    assert interval == pytest.approx(list(expected), abs=1e-9)
+    assert interval == pytest.approx(list(expected), abs=1e-4)
 
 
 def test_only_seeds_that_all_cells_have():
