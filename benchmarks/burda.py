@@ -6,7 +6,7 @@ test digits in nats, and how many units are active. With K = 1 the two are one, 
 ten cells fill twelve places.
 
     python -m benchmarks.burda                        # shortened, for a CPU
-    python -m benchmarks.burda --schedule full --device cuda --seeds 1
+    python -m benchmarks.burda --schedule full --device cuda --precision high --seeds 1
 
 Protocol, after the published program (github.com/yburda/iwae):
 
@@ -159,7 +159,8 @@ def run(
     schedule: Schedule,
     digits: data.Mnist,
     folder: Path,
-    device: str,
+    device: str = "cpu",
+    precision: str = "highest",
 ) -> dict[str, object]:
     """Train and measure one cell with one seed."""
     x = digits.train_x[: schedule.digits]
@@ -181,6 +182,8 @@ def run(
             checkpoint=folder / f"{cell}-{seed}.stage{stage}",
             checkpoint_every=schedule.keep,
             report_every=max(1, steps // 10),
+            graph=device.startswith("cuda"),
+            precision=precision,
         )
         seconds += record.seconds
     test, few = (
@@ -188,7 +191,7 @@ def run(
         for name, part in (("test", digits.test_x), ("units", digits.train_x[:500]))
     )
     evidence = evaluation.log_evidence(
-        model, guide, test[: schedule.test], samples=schedule.draws, max_rows=2000
+        model, guide, test[: schedule.test], samples=schedule.draws
     )
     units = evaluation.active_units(guide, few) > THRESHOLD
     split = [100, 50] if cell.layers == 2 else [50]
@@ -197,6 +200,7 @@ def run(
         "seed": seed,
         "schedule": asdict(schedule),
         "device": record.device,
+        "precision": precision,
         "NLL": -evidence.value.mean().item(),
         # How far importance sampling is off, by the delta method: se² / 2 too high.
         "NLL too high by about": evidence.standard_error.square().mean().item() / 2,
@@ -217,7 +221,9 @@ def locked(path: Path) -> Iterator[bool]:
             yield True
 
 
-def work(schedule: Schedule, seeds: int, folder: Path, device: str) -> None:
+def work(
+    schedule: Schedule, seeds: int, folder: Path, device: str, precision: str
+) -> None:
     """Fill the cells that nobody has filled or is filling, seed by seed."""
     torch.set_num_threads(1)
     digits = data.mnist()
@@ -226,7 +232,8 @@ def work(schedule: Schedule, seeds: int, folder: Path, device: str) -> None:
         with locked(folder / f"{cell}-{seed}.lock") as ours:
             if not ours or done.exists():
                 continue
-            common.write(done, run(cell, seed, schedule, digits, folder, device))
+            found = run(cell, seed, schedule, digits, folder, device, precision)
+            common.write(done, found)
             *earlier, _ = sorted(folder.glob(f"{cell}-{seed}.stage?"))
             for path in earlier:  # the last holds the trained model
                 path.unlink()
@@ -250,6 +257,9 @@ def report(name: str, folder: Path, described: dict[str, object]) -> dict[str, o
         "schedule": {"name": name, **schedule},
         "batch size": BATCH,
         "optimiser": "Adam, β 0.9 and 0.999, ε 1e-8",
+        "precision of products": sorted(
+            {r.get("precision", "highest") for r in results}
+        ),
         "minutes of training, all together": round(
             sum(r["seconds of training, last start"] for r in results) / 60, 1
         ),
@@ -264,6 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="highest", help="as in `train`")
     parser.add_argument("--folder", type=Path, help="of single runs; to go on in")
     parser.add_argument("--out", type=Path, help="the JSON file")
     parser.add_argument("--table", action="store_true", help="of what there is, only")
@@ -273,7 +284,7 @@ def main(arguments: list[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     described = common.machine(options.device) | {"processes": options.processes}
     if not options.table:
-        job = SCHEDULES[name], options.seeds, folder, options.device
+        job = SCHEDULES[name], options.seeds, folder, options.device, options.precision
         spawn = multiprocessing.get_context("spawn").Process
         others = [spawn(target=work, args=job) for _ in range(options.processes - 1)]
         for other in others:

@@ -171,16 +171,29 @@ def test_a_run_that_was_stopped_ends_where_an_undisturbed_one_does(
     assert resumed == whole
 
 
+def test_every_stage_has_noise_of_its_own(tmp_path, monkeypatch):
+    train, seeds = burda.train, []
+
+    def noted(*arguments, **settings):
+        seeds.append(settings["seed"])
+        return train(*arguments, **settings)
+
+    monkeypatch.setattr(burda, "train", noted)
+    for seed in (0, 1):
+        burda.run(burda.Cell(1, "VAE", 1), seed, TINY, DIGITS, tmp_path, "cpu")
+    assert len(set(seeds)) == len(seeds) == 4
+
+
 def test_a_cell_in_work_is_left_to_who_has_it(tmp_path, capsys):
     cell = burda.CELLS[3]
     with burda.locked(tmp_path / f"{cell}-0.lock") as ours:
         assert ours
         with burda.locked(tmp_path / f"{cell}-0.lock") as theirs:
             assert not theirs
-        burda.work(TINY, 1, tmp_path, "cpu")
+        burda.work(TINY, 1, tmp_path, "cpu", "highest")
     done = {p.stem for p in tmp_path.glob("*.json")}
     assert done == {f"{c}-0" for c in burda.CELLS if c != cell}
-    burda.work(TINY, 1, tmp_path, "cpu")
+    burda.work(TINY, 1, tmp_path, "cpu", "highest")
     assert (tmp_path / f"{cell}-0.json").exists()
     assert len(capsys.readouterr().out.splitlines()) == 10
 
