@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import distributions as td
 from torch import nn
 
+from benchmarks import ensemble
 from vaelib import bounds, checks, data, noise
 from vaelib.guides import (
     Amortized,
@@ -326,3 +329,17 @@ def test_validation_is_as_before():
         amortized(Bernoulli), bounds.elbo, BITS, seeds=[0], steps=1, device="cpu"
     )
     assert td.Distribution._validate_args is before
+
+
+# The benchmark
+
+
+def test_the_benchmark_runs_in_small(tmp_path, capsys):
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    small = ["--cases", "64-32-4, batch 50", "--runs", "1", "3", "--steps", "4"]
+    ensemble.main([*small, "--rounds", "1", "--out", str(tmp_path / "out.json")])
+    torch.set_num_threads(threads)
+    torch.set_rng_state(state)
+    report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert [m["runs"] for m in report["measured"]] == [1, 3]
+    assert len(capsys.readouterr().out.splitlines()) == 2
