@@ -24,7 +24,8 @@ try:
 except ImportError:  # Windows
     flock = None
 
-FORMAT, VERSION = "vaelib training checkpoint", 1
+FORMAT, VERSION = "vaelib training checkpoint", 2
+IN_VERSION_1 = {"precision": "highest"}  # what runs did, and files did not say
 STATE = ("done", "reports", "total", "parts", "optimizer")
 
 
@@ -34,12 +35,12 @@ def held(path: str | os.PathLike | None) -> Iterator[Path | None]:
 
     Whoever else asks for this file, by whatever name, is refused: another process,
     another thread, or the same one again. What is held is the operating system's lock
-    on a file beside it, `path` + ".lock". It ends with the process that holds it,
-    however that ends; a ".lock" file that a killed run left is taken over by the next.
+    of a file beside it, `path` + ".lock". It ends with its process, however that ends;
+    a ".lock" file that a killed run left is taken over by the next.
 
-    Processes that are forked meanwhile share the lock. Over NFS it holds between
-    machines where the server has locks, as one of version 4 does; a folder without any
-    is refused. Windows has no such lock: there, nobody is refused.
+    Processes forked meanwhile share it. Over NFS it holds between machines, if the
+    server has locks, as in version 4; a folder without any is refused. On Windows,
+    which has no such lock, nobody is.
 
     Yields:
         The absolute path of the file itself, without symbolic links; None for None.
@@ -61,11 +62,9 @@ def held(path: str | os.PathLike | None) -> Iterator[Path | None]:
         beside = path.with_name(path.name + ".lock")
         file = _locked(beside)
     except BlockingIOError as error:
-        raise BlockingIOError(
-            error.errno,
-            f"checkpoint: {path} is in use by {error.strerror}; expected a file for "
-            "this run alone",
-        ) from None
+        message = f"checkpoint: {path} is in use by {error.strerror}"
+        message += "; expected a file for this run alone"
+        raise BlockingIOError(error.errno, message) from None
     except OSError as error:
         raise ValueError(
             f"checkpoint: expected a file in a folder to write to, got {path}: "
@@ -107,20 +106,15 @@ def write(path: Path, configuration: dict[str, Any], state: dict[str, Any]) -> N
     Args:
         path: a file that is `held`.
         configuration: what a run must agree with to go on from this state.
-        state: of `STATE`'s names; tensors, numbers, strings, and lists and dictionaries
-            of these. "done" is how many steps were.
+        state: of `STATE`'s names; tensors, numbers, strings, lists and dictionaries.
 
     Raises:
-        OSError: it cannot be written, as on a full disk. What was at `path` is there.
+        OSError: it cannot be written, as on a full disk. Says what is at `path` now.
     """
     device = next((str(t.device) for t in state["parts"].values()), "no device")
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "written": f"vaelib {__version__}, torch {torch.__version__}, {device}",
-        "configuration": configuration,
-        "state": state,
-    }
+    written = f"vaelib {__version__}, torch {torch.__version__}, {device}"
+    content = {"format": FORMAT, "version": VERSION, "written": written}
+    content |= {"configuration": configuration, "state": state}
     whole = io.BytesIO()  # torch.save hides why it cannot write
     torch.save(content, whole)
     unfinished = path.with_name(path.name + ".tmp")
@@ -137,7 +131,7 @@ def write(path: Path, configuration: dict[str, Any], state: dict[str, Any]) -> N
             f"{error.strerror or error}; {_standing(path)}",
         ) from error
     finally:
-        with suppress(OSError):  # there only if something went wrong
+        with suppress(OSError):  # it is there if something went wrong
             unfinished.unlink()
     with suppress(OSError):  # some systems cannot; a power cut may bring back the old
         folder = os.open(path.parent, os.O_RDONLY)
@@ -165,12 +159,13 @@ def read(path: Path, configuration: dict[str, Any]) -> dict[str, Any] | None:
     content = _content(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _refusal(path, "holds something else")
-    if not isinstance(version := content.get("version"), int):
-        raise _refusal(path, "does not say its version")
+    version = content.get("version")
     origin = f"of version {version}, written by {content.get('written', 'some vaelib')}"
-    if version > VERSION:
+    if not isinstance(version, int) or version > VERSION:
         raise _refusal(path, f"is {origin}, and this is vaelib {__version__}")
     theirs, state = content.get("configuration", {}), content.get("state", {})
+    if version == 1:
+        theirs = IN_VERSION_1 | theirs
     missing = [key for key in STATE if key not in state]
     missing += [key for key in configuration if key not in theirs]
     if missing:
@@ -231,16 +226,14 @@ def _standing(path: Path) -> str:
     """What is at `path` after a write that failed, in words."""
     if not path.exists():
         return "there was none before"
-    try:
+    with suppress(ValueError, KeyError, TypeError):
         return f"that after {_content(path)['state']['done']} steps is there, whole"
-    except (ValueError, KeyError, TypeError):
-        return "what was there is there"
+    return "what was there is there"
 
 
 def digest(data: Tensor) -> str:
     """The data's shape, dtype and SHA-256, in words."""
-    numbers = data.cpu().contiguous().numpy()
-    sha256 = hashlib.sha256(numbers).hexdigest()
+    sha256 = hashlib.sha256(data.cpu().contiguous().numpy()).hexdigest()
     return f"{tuple(data.shape)} {data.dtype} {sha256}"
 
 

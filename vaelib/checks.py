@@ -170,7 +170,7 @@ def culprit(
     parameters: dict[str, Tensor],
     rows: Tensor,
 ) -> str | None:
-    """The first quantity in a step that is not as it must be, in words, or None.
+    """The first quantity in a step that is not finite, in words, or None.
 
     Args:
         model, guide, bound: as for `train`.
@@ -184,12 +184,6 @@ def culprit(
             return f"the parameter {name} is not finite"
     with torch.no_grad(), without_validation():
         try:
-            support = model.likelihood(noise.push(guide(x), drawn)).support
-            good = support.check(x).reshape(-1, len(x)).all(0)
-            bad = ~(good & x.isfinite().reshape(len(x), -1).all(1))
-            if bad.any():
-                what = "x is not finite, or outside of the likelihood's support,"
-                return f"{what} for {_rows(bad, rows)} of the data"
             for name, value in _quantities(model, guide, bound, x, drawn):
                 bad = ~value.isfinite().reshape(len(x), -1).all(1)
                 if bad.any():
