@@ -256,6 +256,8 @@ def test_a_checkpoint_of_a_device_that_is_not_here(tmp_path, monkeypatch):
             torch.load(path)
     run, got = run_small(checkpoint=path)
     assert run.device == "cpu" and same(got, expected)
+    group = torch.load(path)["state"]["optimizer"]["param_groups"][0]
+    assert not group["capturable"]  # Adam's settings are those of this device
 
 
 # Files of other versions, foreign and damaged ones

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -75,8 +74,9 @@ def train(
     Batch order and noise are functions of the seed and the step, and of nothing else.
     The global generators of torch are neither used nor changed; and a run that was
     killed and resumed ends bit for bit where an uninterrupted one does, on the same
-    kind of machine with as many threads. (How many is the caller's choice; for a small
-    model on a busy CPU, `torch.set_num_threads(1)` is the quickest.)
+    kind of machine, with the same torch and `vaelib` and as many threads. (Models of
+    the book's sizes end alike with one and with two. How many is the caller's choice;
+    for a small one on a busy CPU, `torch.set_num_threads(1)` is the quickest.)
 
     In a group of processes (`torch.distributed`, as `torchrun` starts it), each calls
     this with the same arguments and takes an equal part of every batch; the result is
@@ -104,8 +104,8 @@ def train(
             `data`, must be in the support of the likelihood.
         seed: names the batch order and the noise.
         device: "auto" is CUDA where there is one, else the CPU. Each kind of device has
-            noise of its own, so results differ between them.
-        checkpoint: a file to resume from if it exists, and to write to.
+            noise of its own, so results differ; a checkpoint goes on with any.
+        checkpoint: this run's file, to resume from if it exists, and to write to.
         checkpoint_every: steps between writes; the last step is always written.
         report_every: steps in a report interval.
         progress: whether to show a bar, on stderr. None shows it to a human at a
@@ -121,11 +121,12 @@ def train(
         The record of the run; `model` and `guide` are changed in place.
 
     Raises:
-        ValueError, TypeError: an argument is not as described, or the checkpoint is
-            damaged or from another run; no parameter and no file is changed. Also if
-            `transform` leaves the support later on; then as the following.
+        ValueError, TypeError, BlockingIOError: an argument is not as described, or the
+            checkpoint is damaged, from another run or in use; no parameter and no file
+            is changed. Also if `transform` leaves the support later on; then as next.
         FloatingPointError: a bound or a gradient is not finite. Names the step and the
             first such quantity; the parameters are those before the step.
+        OSError: the checkpoint cannot be written. Says what is in it still.
     """
     start = time.perf_counter()
     checks.whole(
@@ -153,9 +154,8 @@ def train(
     own = parallel.share(size)
     if graph and processes > 1:
         raise ValueError("graph: expected no group of processes")
-    path, configuration, saved = None, {}, None
-    if checkpoint is not None:
-        path = Path(checkpoint)
+    path, configuration, saved = checkpoint, {}, None
+    if path is not None:
         configuration = {
             "seed": seed,
             "batch_size": size,
@@ -186,7 +186,8 @@ def train(
     ascent = kind(objective, list(parameters.values()), batches, float(lr), new)
     reports = []
     if saved is not None:
-        ascent.optimizer.load_state_dict(saved["optimizer"])
+        adam = ascent.optimizer.state_dict()  # with settings that suit the device
+        ascent.optimizer.load_state_dict(adam | {"state": saved["optimizer"]["state"]})
         objective.load_state_dict(saved["parts"])
         ascent.done, ascent.total = saved["done"], saved["total"]
         reports = saved["reports"]
@@ -246,4 +247,3 @@ def train(
 def _next(done: int, every: int, steps: int) -> int:
     """The next multiple of `every` after `done`, or `steps` if that comes first."""
     return min(done - done % every + every, steps)
-
