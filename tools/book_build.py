@@ -53,7 +53,7 @@ def sources() -> list[Path]:
     """Every file that a page of the book can depend on."""
     found = [ROOT / "_config.yml", ROOT / "requirements.txt", Path(__file__)]
     found.append(Path(__file__).with_name("book_links.py"))
-    for folder in ("book", "vaelib"):
+    for folder in ("book", "vaelib", "benchmarks/results"):
         for path in (ROOT / folder).rglob("*"):
             hidden = {"__pycache__", ".ipynb_checkpoints", "_build"} & set(path.parts)
             if path.is_file() and not hidden:

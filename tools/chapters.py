@@ -193,10 +193,16 @@ def source_digest(cells: list[NotebookNode]) -> str:
 
 
 def run_digest(notebook: NotebookNode) -> str:
-    """What a chapter's outputs depend on: code cells, vaelib, environment."""
-    code = [c.source for c in notebook.cells if c.cell_type == "code"]
-    total = hashlib.sha256(json.dumps(code).encode())
-    for path in [ROOT / "requirements.txt", *sorted((ROOT / "vaelib").rglob("*.py"))]:
+    """What a chapter's outputs depend on: code cells, vaelib, environment.
+
+    And the recorded results of the benchmarks, if its code reads them.
+    """
+    code = json.dumps([c.source for c in notebook.cells if c.cell_type == "code"])
+    total = hashlib.sha256(code.encode())
+    read = [ROOT / "requirements.txt", *sorted((ROOT / "vaelib").rglob("*.py"))]
+    if "benchmarks/results" in code:
+        read += sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    for path in read:
         total.update(path.read_bytes())
     return total.hexdigest()
 
