@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from pypdf import PdfReader
 
 import book_pdf
 import chapters
+from browser import find_browser
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +48,57 @@ def test_pictures_are_files(document: BeautifulSoup) -> None:
 
 def test_solutions_are_in_it(document: BeautifulSoup) -> None:
     assert len(document.select("div.solution")) >= 30
+
+
+SOME = ["index", "notation", "bounds/jensen.ipynb", "back/bibliography"]
+
+
+@pytest.fixture(scope="module")
+def printed(site: Path, tmp_path_factory: pytest.TempPathFactory) -> PdfReader:
+    """Some pages of the site on paper; all of them take minutes."""
+    if find_browser() is None:
+        pytest.skip("no Chromium to print with")
+    file = tmp_path_factory.mktemp("pdf") / "some.pdf"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chapters, "table_of_contents", lambda: [("A part", SOME)])
+        assert book_pdf.write(file, site) == []
+    return PdfReader(file)
+
+
+def titles(outline: list) -> list[str]:
+    nested = (titles(o) if isinstance(o, list) else [o["/Title"]] for o in outline)
+    return [title for part in nested for title in part]
+
+
+def test_contents_tell_the_page(printed: PdfReader) -> None:
+    contents = printed.pages[1].extract_text()
+    for title in ("Notation", "The Jensen bound"):
+        number = int(re.search(rf"^{title} (\d+)$", contents, re.M)[1])
+        assert printed.pages[number - 1].extract_text().startswith(title)
+
+
+def test_outline_has_each_heading_once(printed: PdfReader) -> None:
+    found = titles(printed.outline)
+    for title in ("Contents", "Notation", "Glossary", "The Jensen bound", "Summary"):
+        assert found.count(title) == 1
+    assert not [t for t in found if t[: len(t) // 2] == t[len(t) // 2 :]]
+
+
+def test_no_page_is_empty_and_each_has_its_number(printed: PdfReader) -> None:
+    texts = [page.extract_text().strip() for page in printed.pages]
+    assert len(texts) >= 15
+    for number, text in enumerate(texts, 1):
+        assert text.endswith(str(number)) or text.startswith(str(number))
+        assert len(text) > len(str(number)) or printed.pages[number - 1].images
+
+
+def test_links_are_inside_the_file(printed: PdfReader) -> None:
+    links = [
+        note.get_object()
+        for page in printed.pages
+        for note in page.get("/Annots", [])
+        if note.get_object()["/Subtype"] == "/Link"
+    ]
+    addresses = [k["/A"]["/URI"] for k in links if "/A" in k and "/URI" in k["/A"]]
+    assert len(addresses) >= 50 and len(links) - len(addresses) >= 50
+    assert all(a.startswith(("http:", "https:")) for a in addresses)

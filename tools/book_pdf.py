@@ -17,6 +17,7 @@ from urllib.parse import unquote, urldefrag
 
 import yaml
 from bs4 import BeautifulSoup, Tag
+from pypdf import PdfReader
 
 import chapters
 from book_build import DIGEST, ROOT, digest
@@ -39,10 +40,17 @@ pre { white-space: pre-wrap; font-size: 8.5pt; }
 figure, img, .interactive, .proof, tr, mjx-container[display="true"] {
   break-inside: avoid; }
 img { max-width: 100%; }
-h1, h2, h3 { break-after: avoid; }
+h1, h2, h3, h4, dt { break-after: avoid; }
+/* Chromium writes a heading without it twice into the outline, at the top of a page. */
+h1, h2, h3, h4 { padding-top: 1px; }
 a { color: #0b4f8a; text-decoration: none; }
 nav ol { list-style: none; }
 nav li { margin: .25rem 0; }
+nav li:has(.page) { display: flex; gap: .5em; }
+nav .leader { flex: 1; border-bottom: 1px dotted #777; margin-bottom: .3em; }
+mjx-container > svg { max-width: 100%; height: auto; }
+mjx-container[display="true"] { overflow: visible; }
+table.indextable td { width: 50%; }
 """
 
 
@@ -112,6 +120,8 @@ def assemble(site: Path) -> str:
             link = body.new_tag("a", href=f"#{anchor(name)}")
             link.string = article.h1.find(string=True)
             entry.append(link)
+            entry.append(body.new_tag("span", attrs={"class": "leader"}))
+            entry.append(body.new_tag("span", attrs={"class": "page"}))
     sheets = (e["href"].split("?")[0] for e in first.select('link[rel="stylesheet"]'))
     styles = [f'<link rel="stylesheet" href="{(site / s).as_uri()}">' for s in sheets]
     scripts = [str(s) for s in first.select("script") if "MathJax" in (s.string or "")]
@@ -134,6 +144,22 @@ def assemble(site: Path) -> str:
     )
 
 
+def pages_of_places(file: Path) -> dict[str, int]:
+    """The page, counted from one, of each place in the PDF that a link leads to."""
+    reader = PdfReader(file)
+    number = reader.get_destination_page_number
+    places = reader.named_destinations.items()
+    return {name.removeprefix("/"): number(place) + 1 for name, place in places}
+
+
+# The contents are filled in once the first printing has told where everything is.
+NUMBER = """(pages) => {
+    for (const entry of document.querySelectorAll('nav li:has(.page)'))
+        entry.querySelector('.page').textContent =
+            pages[entry.querySelector('a').getAttribute('href').slice(1)];
+}"""
+
+
 def write(file: Path, site: Path = SITE) -> list[str]:
     """Print the book to `file`; returns what the browser complained about."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -149,18 +175,24 @@ def write(file: Path, site: Path = SITE) -> list[str]:
         page.wait_for_load_state("load")
         page.evaluate("window.MathJax?.startup?.promise")
         unfinished = file.with_suffix(".tmp")
-        page.pdf(
-            path=unfinished,
-            prefer_css_page_size=True,
-            display_header_footer=True,
-            header_template="<span></span>",
-            footer_template=(
-                "<div style='font-size:8pt;width:100%;text-align:center'>"
-                "<span class='pageNumber'></span></div>"
-            ),
-            outline=True,
-            tagged=True,
-        )
+        places: dict[str, int] = {}
+        for final in (False, True):
+            page.evaluate(NUMBER, places)
+            page.pdf(
+                path=unfinished,
+                prefer_css_page_size=True,
+                display_header_footer=True,
+                header_template="<span></span>",
+                footer_template=(
+                    "<div style='font-size:8pt;width:100%;text-align:center'>"
+                    "<span class='pageNumber'></span></div>"
+                ),
+                outline=final,
+                tagged=final,
+            )
+            before, places = places, pages_of_places(unfinished)
+    if places != before:
+        complaints.append("the pages moved when the contents got their numbers")
     os.replace(unfinished, file)
     return complaints
 
