@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 export JUPYTER_PREFER_ENV_PATH := 1
 
-.PHONY: book test chapters pdf links lint clean
+.PHONY: book test chapters bench pdf links lint clean
 
 book: $(VENV)/.done  ## execute every chapter and build the site in _build/html
 	$(BIN)/jupyter-book build --all -W --keep-going -n book/
@@ -18,6 +18,12 @@ test: $(VENV)/.done  ## every test: package, ledger, chapters, site
 
 chapters: $(VENV)/.done  ## bring each chapter's .md and .ipynb in step
 	$(BIN)/python tools/chapters.py
+
+bench: $(VENV)/.peers  ## time a training step beside other libraries; on a quiet machine
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.evidence
 
 pdf: book  ## the whole book as one file, _build/pdf/book.pdf; needs Chromium
 	$(BIN)/python tools/book_pdf.py
@@ -36,4 +42,8 @@ $(VENV)/.done: requirements.txt pyproject.toml
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/.peers: benchmarks/requirements.txt $(VENV)/.done
+	$(BIN)/python -m pip install --quiet -r benchmarks/requirements.txt
 	touch $@

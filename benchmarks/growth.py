@@ -34,8 +34,7 @@ POINTS = {
     "latent": (2, 8, 32, 128, 512, 1024),
     "rows": (5_000, 10_000, 20_000, 40_000, 80_000, 160_000),
 }
-SECONDS = 0.8  # of the steps that are timed, or less: a call costs something too
-WARM = 5
+SECONDS = 0.5  # of the steps that are timed
 
 
 def peak() -> float:
@@ -61,38 +60,21 @@ def measure(sizes: dict[str, int], threads: int) -> dict[str, float]:
     import torch
 
     from benchmarks.contenders import task
-    from vaelib.training import train
+    from benchmarks.contenders.ours import Train
 
     torch.set_num_threads(threads)
-    base = task.Setting("", 2, 1, (400,), 2, torch.nn.ReLU, 0)
+    small = task.Setting("", 2, 1, (400,), 2, torch.nn.ReLU, 0)
     setting = dataclasses.replace(
-        base, batch=sizes["batch"], samples=sizes["samples"], latent=sizes["latent"]
+        small, batch=sizes["batch"], samples=sizes["samples"], latent=sizes["latent"]
     )
-
-    def call(setting: task.Setting, x: torch.Tensor, steps: int) -> float:
-        start = time.perf_counter()
-        train(
-            *task.build(setting),
-            task.objective(setting),
-            x,
-            steps=steps,
-            batch_size=setting.batch,
-            samples=setting.samples,
-            device="cpu",
-            progress=False,
-        )
-        return time.perf_counter() - start
-
-    call(base, torch.zeros(2, task.PIXELS), WARM)  # loads what is loaded when used
+    Train(small, torch.zeros(2, task.PIXELS)).seconds(1)  # loads what is used
     forget_peak()
     before = peak()
     x = task.data(sizes["rows"])
     forget_peak()  # of making up the data
-    call(setting, x, WARM)
-    short = call(setting, x, WARM)
-    steps = max(8, round(SECONDS * WARM / short))
-    taken = (call(setting, x, WARM + steps) - short) / steps
-    return {"ms": 1000 * taken, "MB": peak() - before}
+    training = Train(setting, x)
+    steps = max(8, round(SECONDS / training.seconds(4)))
+    return {"ms": 1000 * training.seconds(steps), "MB": peak() - before}
 
 
 def fresh(sizes: dict[str, int], threads: int, into: list[dict[str, float]]) -> float:
@@ -149,6 +131,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 
     torch.set_num_threads(options.threads)
     described, start, axes = common.machine(), time.perf_counter(), {}
+    most = options.rounds if options.quick else None
     for axis, points in POINTS.items():
         points = points[:: 3 if options.quick else 1]
         found: dict[int, list] = {n: [] for n in points}
@@ -156,7 +139,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
             n: functools.partial(fresh, MODEL | {axis: n}, options.threads, found[n])
             for n in points
         }
-        measured = common.take_turns(turns, options.rounds, options.rounds)
+        measured = common.take_turns(turns, options.rounds, most)
         ms = [common.summary(measured.values[n])["median"] for n in points]
         # Memory does not depend on who else is busy: every process counts.
         mb = [common.summary([p["MB"] for p in found[n]], 4)["median"] for n in points]

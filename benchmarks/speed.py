@@ -10,6 +10,7 @@ results/speed.md. `make bench` installs the other libraries first.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
@@ -62,8 +63,9 @@ class Worker:
         return json.loads(answer)
 
     def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(30)
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            self.process.stdin.close()
+        self.process.wait()
         self.process.stdout.close()
         self.log.close()
 

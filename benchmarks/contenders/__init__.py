@@ -36,9 +36,9 @@ class Entry:
 
 
 CONTENDERS = {
-    "floor": Entry("matrix products alone: the floor", "floor.Floor", ALL, "floor"),
+    "floor": Entry("products alone: the floor", "floor.Floor", ALL, "floor"),
     "floor-adam": Entry("floor and Adam", "floor.FloorAdam", BOTH, "floor"),
-    "train": Entry("vaelib, `train`", "ours.Train", ALL, "ours"),
+    "train": Entry("vaelib", "ours.Train", ALL, "ours"),
     "minimal": Entry("PyTorch, minimal loop", "loops.Minimal", ALL, "torch"),
     "compiled": Entry("PyTorch, torch.compile", "loops.Compiled", BOTH, "torch"),
     "handwritten": Entry(
@@ -47,8 +47,7 @@ CONTENDERS = {
     "autocast": Entry("PyTorch, bfloat16 autocast", "loops.Autocast", BOTH, "other"),
     "loader": Entry("PyTorch, DataLoader", "loops.Loader", ELBO, "torch"),
     "transforms": Entry(
-        "PyTorch, DataLoader, a transform per picture",
-        *("loops.Transforms", ELBO, "torch"),
+        "PyTorch, DataLoader, transforms", "loops.Transforms", ELBO, "torch"
     ),
     "pythae": Entry("pythae", "pythae_vae.Pythae", ELBO, "library", ("pythae",)),
     "pyro": Entry("Pyro", "pyro_svi.Pyro", ELBO, "library", ("pyro-ppl",)),
