@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     described, start, axes = common.machine(), time.perf_counter(), {}
     most = options.rounds if options.quick else None
     for axis, points in POINTS.items():
-        points = points[:: 3 if options.quick else 1]
+        points = points[:: 2 if options.quick else 1]
         found: dict[int, list] = {n: [] for n in points}
         turns = {
             n: functools.partial(fresh, MODEL | {axis: n}, options.threads, found[n])

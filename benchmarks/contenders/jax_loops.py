@@ -12,6 +12,7 @@ import torch
 from jax import numpy as jnp
 
 from benchmarks.contenders import task
+from benchmarks.contenders.floor import Floor
 
 ACTIVATIONS = {torch.nn.ReLU: jax.nn.relu, torch.nn.Tanh: jnp.tanh}
 
@@ -107,4 +108,21 @@ class JaxScan(Jax):
         start = time.perf_counter()
         self.state, values = self.steps(self.state, self.data, rows, keys)
         jax.block_until_ready(self.state)
+        return (time.perf_counter() - start) / steps
+
+
+class JaxFloor:
+    """The products of the floor, by the library of products that JAX brings."""
+
+    def __init__(self, setting: task.Setting):
+        pairs = [(np.asarray(a), np.asarray(b)) for a, b, _ in Floor(setting).calls]
+        # jnp.array lays them out by rows, as JAX has its own.
+        self.pairs = [(jnp.array(a), jnp.array(b)) for a, b in pairs]
+        self.step = jax.jit(lambda pairs: [a @ b for a, b in pairs])
+
+    def seconds(self, steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            out = self.step(self.pairs)
+        jax.block_until_ready(out)
         return (time.perf_counter() - start) / steps
