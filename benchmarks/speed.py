@@ -103,7 +103,7 @@ def compare(
     }
     for turn in turns.values():
         turn()  # compiles, faults pages in
-    measured = common.take_turns(turns, rounds, rounds if quick else None)
+    measured = common.take_turns(turns, rounds, rounds + (0 if quick else 5))
     model, guide = task.build(sizes)
     parameters = [*model.parameters(), *guide.parameters()]
     return {
@@ -195,7 +195,7 @@ def run(options: argparse.Namespace) -> dict[str, object]:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11, help="of each setting")
+    parser.add_argument("--rounds", type=int, default=9, help="of each setting")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="NAME")
     parser.add_argument("--settings", nargs="+", choices=task.SETTINGS)
     parser.add_argument("--threads", type=int, default=common.cores())

@@ -177,7 +177,7 @@ def test_who_used_the_processor(monkeypatch):
     wall = iter([0.0, 2.0])
     monkeypatch.setattr(common, "_busy", lambda: next(clock["busy"]))
     monkeypatch.setattr(common, "_own", lambda: next(clock["own"]))
-    monkeypatch.setattr(common.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(common, "time", SimpleNamespace(perf_counter=wall.__next__))
     with common.Others() as others:
         pass
     assert others.cores == 0.5
