@@ -27,12 +27,7 @@ from scipy import optimize
 from benchmarks import common
 
 ROOT = Path(__file__).parents[1]
-MODEL = {
-    "batch": 128,
-    "samples": 1,
-    "latent": 20,
-    "rows": 2048,
-}  # few data: little memory
+MODEL = {"batch": 128, "samples": 1, "latent": 20, "rows": 10_000}
 POINTS = {
     "batch": (32, 64, 128, 256, 512, 1024, 2048),
     "samples": (1, 2, 4, 8, 16, 32),
