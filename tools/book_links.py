@@ -42,7 +42,7 @@ LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 # Terms that the text also uses in their everyday sense.
 EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
 VARIABLES = {"kl"}  # bare names that are a variable's in the text
-GLOSSARY, INDEX = "notation", "genindex"  # pages
+GLOSSARY, API, INDEX = "notation", "back/api", "genindex"  # pages
 
 
 def rows(book: Path) -> dict[str, str]:
@@ -59,7 +59,7 @@ def names(env: BuildEnvironment) -> dict[str, tuple[str, str]]:
     """Page and anchor of each documented name: in full, without the package's own, and
     alone if it means one thing only.
     """
-    found: dict[str, set[tuple[str, str]]] = {}
+    found = {"vaelib": {(API, "package-reference")}}
     for name, entry in env.domaindata["py"]["objects"].items():
         keys = {name, name.removeprefix("vaelib.")}
         if entry.objtype in OBJECTS:

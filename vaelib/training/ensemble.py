@@ -54,8 +54,8 @@ def train_many(
     Args:
         build: maps a seed to a model and its guide, the same in kind for every seed.
         seeds: R ≥ 1 of them, each once.
-        bound, data, steps, batch_size, lr, samples, transform, device, report_every,
-            progress: as for `train`.
+        bound, data, steps, batch_size, lr: as for `train`.
+        samples, transform, device, report_every, progress: as for `train`.
 
     Returns:
         For each seed the model, the guide and the record of the run, in the order of
