@@ -37,7 +37,7 @@ CODE = re.compile(
 )
 OBJECTS = ("function", "class", "module")  # that a bare name can mean
 CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
-ARTICLE = re.compile(r"^\((?:The |An? )?|\)$")  # theorem titles stand in parentheses
+ARTICLE = re.compile(r"^(The|An?) ")
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 # Terms that the text also uses in their everyday sense.
 EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
@@ -179,7 +179,8 @@ def index(app: Sphinx, builder: Builder) -> None:
     for page in {proof["docname"] for proof in env.proof_list.values()}:
         for node in env.get_doctree(page).findall(nodes.Element):
             if node.get("realtype") and node.get("title"):
-                add(ARTICLE.sub("", node["title"]), "ref", node["label"])
+                title = node["title"].strip()[1:-1]  # out of its parentheses
+                add(ARTICLE.sub("", title), "ref", node["label"])
     source = Path(env.doc2path(INDEX)).read_text(encoding="utf-8")
     for entry, targets in yaml.safe_load(source.split("---")[1])["index"].items():
         if isinstance(targets, str):
