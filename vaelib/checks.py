@@ -68,7 +68,7 @@ def finite_rows(data: Tensor, dtype: torch.dtype) -> Tensor:
             f"data: expected shape (N, *event) with N ≥ 1, got {tuple(data.shape)}"
         )
     data = data.detach().to(dtype)
-    bad = ~data.isfinite().reshape(len(data), -1).all(1)
+    bad = _rows_where(data, torch.isfinite).logical_not()
     if bad.any():
         raise ValueError(
             f"data: expected finite numbers that fit {dtype}; not so in {_rows(bad)}"
@@ -147,7 +147,7 @@ def in_support(
     rows: Tensor | None = None,
 ) -> None:
     """The data, rows `rows` of all, are in the likelihood's support."""
-    bad = ~support.check(data).reshape(len(data), -1).all(1)
+    bad = _rows_where(data, support.check).logical_not()
     if bad.any():
         limits = ", ".join(
             f"{name} {torch.as_tensor(getattr(support, name)).max():g}"
@@ -173,11 +173,9 @@ def culprit(
     """The first quantity in a step that is not finite, in words, or None.
 
     Args:
-        model, guide, bound: as for `train`.
-        x: the batch, `(B, *event)`.
-        drawn: the noise of its samples.
-        parameters: those in training, with their gradients in this step.
-        rows: where in the data the batch came from, `(B,)`.
+        model, guide, bound, x, drawn: of the step, with the noise of its samples.
+        parameters: those in training, with their gradients.
+        rows: where in the data the batch x came from, `(B,)`.
     """
     for name, parameter in parameters.items():
         if not parameter.isfinite().all():
@@ -220,6 +218,11 @@ def _quantities(
     yield "log p(z)", model.prior().log_prob(z).T
     yield "log q(z|x)", q.log_prob(z).T
     yield "the bound", bound(log_weights(model, q, x, z))
+
+
+def _rows_where(data: Tensor, holds: Callable[[Tensor], Tensor]) -> Tensor:
+    """For each row whether it holds for all its numbers; few at once, for memory."""
+    return torch.cat([holds(x).reshape(len(x), -1).all(1) for x in data.split(10_000)])
 
 
 def _same(what: str, shape: torch.Size, expected: torch.Size, whose: str) -> None:

@@ -41,6 +41,7 @@ CONTENDERS = {
     "floor-adam": Entry("floor and Adam", "floor.FloorAdam", BOTH, "floor"),
     "floor-jax": Entry("products alone, JAX", "jax_loops.JaxFloor", BOTH, "floor", JAX),
     "train": Entry("vaelib", "ours.Train", ALL, "ours"),
+    "train-medium": Entry("vaelib, medium", "ours.TrainMedium", BOTH, "other"),
     "minimal": Entry("PyTorch, minimal loop", "loops.Minimal", ALL, "torch"),
     "compiled": Entry("PyTorch, torch.compile", "loops.Compiled", BOTH, "torch"),
     "handwritten": Entry(

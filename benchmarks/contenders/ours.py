@@ -15,6 +15,8 @@ WARM = 10  # first steps that are not timed
 class Train:
     """A call of `train` for each turn; its bound looks at the clock in every step."""
 
+    precision = "highest"
+
     def __init__(self, setting: task.Setting, x: Tensor | None = None):
         self.setting = setting
         self.parts = task.build(setting)
@@ -25,6 +27,7 @@ class Train:
         s = self.setting
         sizes = {"batch_size": s.batch, "samples": s.samples, "steps": steps}
         more |= {"lr": task.LR, "device": "cpu", "progress": False}
+        more |= {"precision": self.precision}
         return train(*parts, bound, x, **sizes, **more)
 
     def bounds(self, steps: int) -> list[float]:
@@ -45,3 +48,9 @@ class Train:
         if not WARM + steps < len(times) < WARM + steps + 5:  # it is tried out before
             raise RuntimeError(f"the bound was not called once a step: {len(times)}")
         return (times[-1] - times[-1 - steps]) / steps
+
+
+class TrainMedium(Train):
+    """With the products that torch likes best, of whatever precision they are."""
+
+    precision = "medium"
