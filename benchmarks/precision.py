@@ -65,9 +65,9 @@ def compare(values: list[float], others: list[float]) -> dict[str, float]:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--samples", type=int, default=1000, help="for log p(x)")
+    parser.add_argument("--samples", type=int, default=500, help="for log p(x)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args(arguments)
