@@ -22,8 +22,10 @@ chapters: $(VENV)/.done  ## bring each chapter's .md and .ipynb in step
 bench: $(VENV)/.peers  ## time a training step beside other libraries; on a quiet machine
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks.ensemble
+	$(BIN)/python -m benchmarks.precision
 	$(BIN)/python -m benchmarks.evidence
+	$(BIN)/python -m benchmarks.page
 
 pdf: book  ## the whole book as one file, _build/pdf/book.pdf; needs Chromium
 	$(BIN)/python tools/book_pdf.py

@@ -28,7 +28,8 @@ from tests.expectations import (
     variance,
 )
 from tests.statistics import assert_mean
-from vaelib import bounds, estimators
+from vaelib import bounds, estimators, guides
+from vaelib.estimators import common
 from vaelib.models import LinearGaussian
 from vaelib.noise import draw, draw_gumbel, push, stream
 from vaelib.quadrature import gauss_hermite
@@ -522,6 +523,18 @@ def test_no_relaxation_of_a_guide_that_is_not_categorical(guide, fitting):
     match = rf"^q: expected a Categorical, got {re.escape(guide)}; .*{fitting}"
     with pytest.raises(TypeError, match=match):
         estimators.gumbel_softmax(never, q, torch.zeros(1, 2), temperature=1.0)
+
+
+@pytest.mark.parametrize("family", ["DiagonalGaussian", "FullGaussian"])
+def test_the_guides_of_the_package_can_be_held_fixed(family):
+    """Doubly reparameterised gradients take q with constant parameters."""
+    family = getattr(guides, family)(2)
+    parameters = torch.linspace(-0.5, 0.5, family.size).repeat(3, 1).requires_grad_()
+    q = family(parameters)
+    fixed = common.detached(q)
+    z = torch.linspace(-1, 1, 6).reshape(3, 2)
+    assert torch.equal(fixed.log_prob(z), q.log_prob(z))
+    assert q.log_prob(z).requires_grad and not fixed.log_prob(z).requires_grad
 
 
 def test_no_optimal_baseline_of_an_unknown_guide_or_of_one_without_parameters():

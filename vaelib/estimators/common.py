@@ -9,11 +9,13 @@ from torch import distributions as td
 
 from vaelib.chain import Chain
 from vaelib.noise import innermost, push
+from vaelib.normal import LogScaleNormal
 
 Integrand = Callable[[Tensor, td.Distribution], Tensor]
 
 PARAMETERS = {
     td.Normal: ("loc", "scale"),
+    LogScaleNormal: ("loc", "log_scale"),
     td.MultivariateNormal: ("loc", "scale_tril"),
     td.Categorical: ("logits",),
     td.Bernoulli: ("logits",),

@@ -99,14 +99,15 @@ def _portions(
     for start in range(0, samples, portion):
         generator = stream(*path, start, device=x.device)
         z = sample(q, min(portion, samples - start), generator)
-        log_q = [q.log_prob(few) for few in z.split(max(1, max_rows // len(x)))]
-        # few data with many samples: x is then small beside what is decoded
-        width = max(1, max_rows // len(z))
+        fit = max(1, max_rows // len(x))
+        log_q = [q.log_prob(few) for few in z.split(fit)]
+        # as many samples of all data as fit; few data at a time only where none does
         columns = [
-            torch.cat([log_joint(model, some, few) for few in codes.split(max_rows)])
-            for some, codes in zip(x.split(width), z.split(width, 1), strict=True)
+            [log_joint(model, some, few) for few in codes.split(fit)]
+            for some, codes in zip(x.split(max_rows), z.split(max_rows, 1), strict=True)
         ]
-        yield (torch.cat(columns, 1) - torch.cat(log_q)).double()
+        log_joints = torch.cat([torch.cat(parts) for parts in columns], 1)
+        yield (log_joints - torch.cat(log_q)).double()
 
 
 @torch.no_grad()
