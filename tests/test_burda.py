@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from benchmarks import burda, burda_table
+from benchmarks import burda, burda_table, common
 from vaelib import bounds, noise
 from vaelib.data import Mnist
 
@@ -270,3 +270,16 @@ def test_only_seeds_that_all_cells_have():
     assert burda_table.table(without)["seeds"] == [0, 2]
     with pytest.raises(ValueError, match="^results: expected at least one seed"):
         burda_table.table([r for r in some if r["cell"]["k"] != 50])
+
+
+def test_the_recorded_run_is_of_these_settings(monkeypatch):
+    monkeypatch.undo()
+    path = common.RESULTS / "burda_short.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    schedule = json.loads(json.dumps(burda.asdict(burda.SCHEDULES["short"])))
+    assert report["schedule"] == {"name": "short", **schedule}
+    assert "SHORTENED" in report["what"] and len(report["seeds"]) >= 3
+    for claim in report["claims"]:
+        assert claim["verdict"] == burda_table.verdict(claim["difference"])
+    # Where these models and so many steps are known to arrive.
+    assert all(97 < c["NLL"]["mean"] < 115 for c in report["cells"].values())
