@@ -99,15 +99,15 @@ def _portions(
     for start in range(0, samples, portion):
         generator = stream(*path, start, device=x.device)
         z = sample(q, min(portion, samples - start), generator)
-        fit = max(1, max_rows // len(x))
-        log_q = [q.log_prob(few) for few in z.split(fit)]
+        log_w = torch.empty(z.shape[:2], dtype=torch.float64, device=z.device)
         # as many samples of all data as fit; few data at a time only where none does
-        columns = [
-            [log_joint(model, some, few) for few in codes.split(fit)]
-            for some, codes in zip(x.split(max_rows), z.split(max_rows, 1), strict=True)
-        ]
-        log_joints = torch.cat([torch.cat(parts) for parts in columns], 1)
-        yield (log_joints - torch.cat(log_q)).double()
+        fit = max(1, max_rows // len(x))
+        for few, out in zip(z.split(fit), log_w.split(fit), strict=True):
+            parts = x.split(max_rows), few.split(max_rows, 1), out.split(max_rows, 1)
+            for some, codes, place in zip(*parts, strict=True):
+                place.copy_(log_joint(model, some, codes))
+            out -= q.log_prob(few)
+        yield log_w
 
 
 @torch.no_grad()
