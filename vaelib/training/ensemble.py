@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch import distributions as td
 from torch.func import functional_call, stack_module_state, vmap
 
 from vaelib import checkpoint as checkpoints
@@ -131,7 +132,7 @@ def train_many(
                 rows = [own.rows(step) for own in batches]
                 each = zip(seeds, runs, x, drawn, rows, strict=True)
                 raise FloatingPointError(
-                    f"step {step}, {_culprit(parameters, each)}; the "
+                    f"step {step}, {_culprit(parameters, support, each)}; the "
                     f"parameters are those after {step} steps"
                 )
             optimizer.step()
@@ -198,7 +199,11 @@ def _hand_back(runs: list[Objective], parameters: dict[str, Tensor]) -> None:
                 own.copy_(parameters[name][r])
 
 
-def _culprit(parameters: dict[str, Tensor], seen: Iterable[tuple]) -> str:
+def _culprit(
+    parameters: dict[str, Tensor],
+    support: td.constraints.Constraint,
+    seen: Iterable[tuple],
+) -> str:
     """The first run in which something is not as it must be, and what, in words."""
     for r, (seed, run, x, drawn, rows) in enumerate(seen):
         own = {name: stack[r].detach() for name, stack in parameters.items()}
@@ -206,6 +211,8 @@ def _culprit(parameters: dict[str, Tensor], seen: Iterable[tuple]) -> str:
             if (grad := parameters[name].grad) is not None:
                 value.grad = grad[r]
         what = checks.culprit(*run.terms, x, drawn, own, rows)
+        if not support.check(x).all():
+            what = "x is not finite, or outside of the likelihood's support"
         if what is not None:
             return f"seed {seed}: {what}"
     return "all seeds: the norm of the gradient is not finite"
