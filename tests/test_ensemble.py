@@ -10,6 +10,7 @@ from torch import distributions as td
 from torch import nn
 
 from benchmarks import ensemble
+from tests.runs import DEVICES
 from vaelib import bounds, checks, data, noise
 from vaelib.guides import (
     Amortized,
@@ -31,19 +32,6 @@ from vaelib.training import train, train_many
 
 SEEDS = [3, 11]
 P, D = 6, 2
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.cuda,
-            pytest.mark.skipif(
-                not torch.cuda.is_available(),
-                reason="no CUDA device; `pytest -m cuda` runs it where there is one",
-            ),
-        ],
-    ),
-]
 
 
 def drawn(seed, *modules):

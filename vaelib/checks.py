@@ -150,9 +150,9 @@ def in_support(
     bad = _rows_where(data, support.check).logical_not()
     if bad.any():
         limits = ", ".join(
-            f"{name} {torch.as_tensor(getattr(support, name)).max():g}"
-            for name in ("lower_bound", "upper_bound")
-            if hasattr(support, name)
+            f"{edge} {torch.as_tensor(getattr(support, edge)).max():g}"
+            for edge in ("lower_bound", "upper_bound")
+            if hasattr(support, edge)
         )
         raise ValueError(
             f"{name}: expected values in the likelihood's support, "

@@ -113,6 +113,12 @@ class Ascent:
         return torch.optim.Adam(self._parameters, lr=lr, fused=True)
 
 
+def check_step_size(lr: float) -> None:
+    """The step size is a positive number, or an error."""
+    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
+        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+
+
 @contextmanager
 def products(precision: str) -> Iterator[None]:
     """Float32 products of this one of `PRECISIONS` in here, for torch as a whole."""

@@ -67,3 +67,13 @@ class Batches:
             order = noise.permutation(n, noise.stream(self._seed, "order", epoch))
             self._epoch, self._order = epoch, order.to(self._data.device)
         return self._order[place * size : (place + 1) * size]
+
+
+def rows_a_step(data: Tensor, batch_size: int | None) -> int:
+    """B, which is `batch_size`, or N where that is None; at most N, or an error."""
+    size = len(data) if batch_size is None else batch_size
+    if size > len(data):
+        raise ValueError(
+            f"batch_size: expected at most the {len(data)} rows of data, got {size}"
+        )
+    return size

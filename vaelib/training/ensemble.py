@@ -7,7 +7,6 @@ operation of a step is one for all R: it is started once.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -20,8 +19,8 @@ from vaelib import checkpoint as checkpoints
 from vaelib import checks, noise
 from vaelib import progress as bars
 from vaelib.bounds import Guide, Model
-from vaelib.training.ascent import Objective
-from vaelib.training.batches import Batches
+from vaelib.training.ascent import Objective, check_step_size
+from vaelib.training.batches import Batches, rows_a_step
 from vaelib.training.loop import Run
 
 
@@ -75,8 +74,7 @@ def train_many(
         samples=(samples, 1),
         report_every=(report_every, 1),
     )
-    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
-        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    check_step_size(lr)
     seeds = list(seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds: expected at least one, each once, got {seeds}")
@@ -86,11 +84,7 @@ def train_many(
     runs = [Objective(*build(seed), bound) for seed in seeds]
     dtype = next(iter(checks.trainable(runs[0]).values())).dtype
     data = checks.finite_rows(data, dtype)
-    size = len(data) if batch_size is None else batch_size
-    if size > len(data):
-        raise ValueError(
-            f"batch_size: expected at most the {len(data)} rows of data, got {size}"
-        )
+    size = rows_a_step(data, batch_size)
     _alike(runs, seeds)
     data = data.to(place)
     seen = data

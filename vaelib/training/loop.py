@@ -6,7 +6,6 @@ becomes a loss.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable
@@ -20,8 +19,14 @@ from vaelib import checks, noise
 from vaelib import progress as bars
 from vaelib.bounds import Guide, Model
 from vaelib.training import parallel
-from vaelib.training.ascent import PRECISIONS, Ascent, Objective, products
-from vaelib.training.batches import Batches
+from vaelib.training.ascent import (
+    PRECISIONS,
+    Ascent,
+    Objective,
+    check_step_size,
+    products,
+)
+from vaelib.training.batches import Batches, rows_a_step
 from vaelib.training.parallel import SharedAscent
 from vaelib.training.recorded import RecordedAscent
 
@@ -136,8 +141,7 @@ def train(
         checkpoint_every=(checkpoint_every, 1),
         report_every=(report_every, 1),
     )
-    if not (isinstance(lr, int | float) and 0 < lr < math.inf):
-        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    check_step_size(lr)
     if precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
     noise.stream(seed)
@@ -145,11 +149,7 @@ def train(
     objective = Objective(model, guide, bound, precision == "bfloat16")
     parameters = checks.trainable(objective)
     data = checks.finite_rows(data, next(iter(parameters.values())).dtype)
-    size = len(data) if batch_size is None else batch_size
-    if size > len(data):
-        raise ValueError(
-            f"batch_size: expected at most the {len(data)} rows of data, got {size}"
-        )
+    size = rows_a_step(data, batch_size)
     rank, processes = parallel.world()
     own = parallel.share(size)
     if graph and processes > 1:
