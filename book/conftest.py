@@ -14,7 +14,8 @@ knows no tolerance. Here:
 * in a cell with the tag `compare-roughly`, whose numbers come from training and are for
   the reader to look at, a number may differ by half of the larger one, by 0.2, or a
   whole number by one: enough for another machine, and not for another sign, another
-  order of magnitude or another unit. What must hold is asserted;
+  order of magnitude or another unit. What must hold is asserted. Of a figure in such a
+  cell, as of draws that one rounding changes, only the shade of large areas must agree;
 * a figure must have the same size and look the same (see `same_picture`);
 * stderr (progress bars) is not compared;
 * chapters run on the CPU, where the stored outputs are from: a GPU draws other noise,
@@ -55,6 +56,7 @@ CONTRAST = 0.25  # a pixel is wrong if a channel is further than this from its l
 WRONG = 2e-4  # the part of all pixels that may be wrong
 BLOCKS = 12  # an area's average colour, with so many areas along each side,
 SHADE = 0.05  # may differ by this much in a channel
+ROUGH_BLOCKS, ROUGH_SHADE = 6, 0.2  # the same where a cell is compared roughly
 
 
 def same_text(stored: str, fresh: str, roughly: bool = False) -> bool:
@@ -106,13 +108,14 @@ def _about_the_same_number(stored: str, fresh: str) -> bool:
     return abs(a - b) <= max(HALF * max(abs(a), abs(b)), ONE if whole else LITTLE)
 
 
-def same_picture(stored: str, fresh: str) -> bool:
+def same_picture(stored: str, fresh: str, roughly: bool = False) -> bool:
     """Whether two PNGs, in base64, look the same.
 
     Each pixel of one must lie between the darkest and brightest of the pixels near it
     in the other, channel by channel, within `CONTRAST`: edges may move by `REACH`, and
     a line that is elsewhere, missing or of another colour is seen. Areas that change by
-    less than that, as in an image, are seen in their average.
+    less than that, as in an image, are seen in their average; where pictures are
+    compared roughly, nothing but the averages of large areas is.
     """
     if stored == fresh:
         return True
@@ -121,12 +124,17 @@ def same_picture(stored: str, fresh: str) -> bool:
         return False
     if (a == b).all():
         return True
+    if roughly:
+        return _shades_apart(a, b, ROUGH_BLOCKS) <= ROUGH_SHADE
     wrong = np.maximum(_unlike(a, b), _unlike(b, a)).max(axis=2) > CONTRAST
-    if wrong.mean() > WRONG:
-        return False
-    side = max(1, max(a.shape[:2]) // BLOCKS)
+    return wrong.mean() <= WRONG and _shades_apart(a, b, BLOCKS) <= SHADE
+
+
+def _shades_apart(a: np.ndarray, b: np.ndarray, blocks: int) -> float:
+    """How far the average colours of areas are apart, at most, in a channel."""
+    side = max(1, max(a.shape[:2]) // blocks)
     shades = (ndimage.uniform_filter(x, (side, side, 0)) for x in (a, b))
-    return bool(np.abs(np.subtract(*shades)).max() <= SHADE)
+    return float(np.abs(np.subtract(*shades)).max())
 
 
 def _pixels(png: str) -> np.ndarray:
@@ -157,7 +165,7 @@ class Output(str):
         if not isinstance(other, str):
             return NotImplemented
         if self.startswith("iVBOR") and other.startswith("iVBOR"):
-            return same_picture(str(self), str(other))
+            return same_picture(str(self), str(other), self.roughly)
         return same_text(str(self), str(other), self.roughly)
 
     def __ne__(self, other: object) -> bool:
