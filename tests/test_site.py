@@ -62,7 +62,7 @@ class Visit(NamedTuple):
     mute: list[str]  # equations without MathML for those who listen
     broken: list[str]  # equations with an error
     pictures: list[dict]
-    too_wide: dict[int, list[str]]  # elements that stick out, by the window's width
+    astray: dict[int, list[str]]  # what sticks out or wraps, by the window's width
     links: list[str]
     barriers: list[str]  # serious ones, to readers who do not see or use a mouse
 
@@ -149,6 +149,17 @@ TOO_WIDE = """() => {
     return whole > limit ? [`the page is ${whole} wide`, ...out] : out;
 }"""
 
+# Signs that begin a line because the equation that they follow ends the one before.
+ALONE = """() => [...document.querySelectorAll('article span.math')].filter((e) => {
+    const text = e.nextSibling;
+    if (text?.nodeType !== 3 || !/^[.,;:!?)]/.test(text.data)) return false;
+    const sign = document.createRange();
+    sign.setStart(text, 0);
+    sign.setEnd(text, 1);
+    const right = e.getBoundingClientRect().right;
+    return e.checkVisibility() && sign.getBoundingClientRect().right < right;
+}).map((e) => `begins a line: ${e.nextSibling.data.slice(0, 30)}`)"""
+
 
 @pytest.fixture(scope="session")
 def chromium(site: Path) -> Iterator[Browser]:
@@ -197,17 +208,17 @@ def visit(chromium: Browser, path: Path, theme: str, width: int) -> Visit:
     page.goto(path.as_uri())
     browser.ready(page)
     facts = page.evaluate(LOOK)
-    too_wide = {width: page.evaluate(TOO_WIDE)}
+    astray = {width: page.evaluate(TOO_WIDE) + page.evaluate(ALONE)}
     page.evaluate(THIN)
     page.evaluate(AXE)
     facts["barriers"] = page.evaluate(BARRIERS)
     page.evaluate(RESTORE)
     other = DESKTOP + PHONE - width
     page.set_viewport_size({"width": other, "height": browser.WIDTHS[other]})
-    too_wide[other] = page.evaluate(TOO_WIDE)
+    astray[other] = page.evaluate(TOO_WIDE) + page.evaluate(ALONE)
     opened.close()
     outside = [r for r in requests if not re.match("(file|data|blob):", r)]
-    return Visit(requests=outside, errors=errors, too_wide=too_wide, **facts)
+    return Visit(requests=outside, errors=errors, astray=astray, **facts)
 
 
 def test_every_page_was_built(site: Path) -> None:
@@ -242,9 +253,9 @@ def test_there_are_equations(visits: Look) -> None:
 
 
 @each_page
-def test_nothing_is_too_wide(visits: Look, name: str) -> None:
+def test_nothing_is_too_wide_or_wraps_alone(visits: Look, name: str) -> None:
     for seen in visits(name):
-        assert seen.too_wide == {DESKTOP: [], PHONE: []}
+        assert seen.astray == {DESKTOP: [], PHONE: []}
 
 
 @each_page

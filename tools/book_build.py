@@ -85,8 +85,6 @@ def buttons(app: Sphinx, config: Config) -> None:
 
 def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]):
     """Turn a docstring's `Equation:` and `References:` lines into links."""
-    if lines and lines[0].startswith("Alias for field number"):  # of a named tuple
-        lines.clear()
     for number, line in enumerate(lines):
         head, colon, rest = line.strip().partition(": ")
         if colon and head in ("Equation", "Equations"):
@@ -97,6 +95,12 @@ def link(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
         else:
             continue
         lines[number] = f"*{head}*: {rest}"
+
+
+def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any):
+    """Leave out the fields of a named tuple: the text of the tuple explains them."""
+    alias = (getattr(obj, "__doc__", "") or "").startswith("Alias for field number")
+    return True if what == "class" and alias else None
 
 
 def pages(app: Sphinx) -> str:
@@ -180,6 +184,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", buttons, priority=100)
     app.connect("builder-inited", start)
     app.connect("env-before-read-docs", execute)
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", link, priority=100)
     app.connect("build-finished", typesetting)
     app.connect("build-finished", finish, priority=999)

@@ -5,6 +5,9 @@ there; each name of the package that a chapter writes as code leads to its entry
 package reference; and a term of the glossary leads there where a page first uses it.
 The index lists the terms and the places that their explanations name, the theorems, the
 package, and the concepts that the header of its own page names.
+
+An entry of the ledger says the number of its equation, where a notebook can only link
+to it. And an equation in the text stays on one line with the signs that touch it.
 """
 
 from __future__ import annotations
@@ -38,6 +41,12 @@ CODE = re.compile(
 OBJECTS = ("function", "class", "module")  # that a bare name can mean
 CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
 ARTICLE = re.compile(r"^(The|An?) ")
+STATED = re.compile(r'(<a [^>]*#equation-([\w-]+)"[^>]*>)where the book states it</a>')
+# An equation in the text, and the signs that touch it: a line does not break between.
+TOUCHED = re.compile(
+    r'([(\[“‘]*)(<span class="math notranslate nohighlight">[^<]*</span>)'
+    r"([.,:;!?)\]”’\-–—]*)"
+)
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 # Terms that the text also uses in their everyday sense.
 EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
@@ -99,6 +108,18 @@ def explain(body: str, terms: dict[str, str]) -> str:
     return soup.decode(formatter="minimal")
 
 
+def keep_together(body: str) -> str:
+    """Each equation in the text in one piece with the signs that touch it."""
+
+    def piece(found: re.Match[str]) -> str:
+        before, equation, after = found.groups()
+        if not before + after:
+            return equation
+        return f'<span class="together">{before}{equation}{after}</span>'
+
+    return TOUCHED.sub(piece, body)
+
+
 def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any):
     """Put the marks and links into the page's HTML."""
     if tree is None or "body" not in context:
@@ -124,8 +145,13 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
         target = html.escape(url(*known[name]))
         return f'<a class="reference internal" href="{target}">{found[1]}</a>'
 
+    def number(found: re.Match[str]) -> str:
+        page, number = app.env.domaindata["math"]["objects"][found[2]]
+        return f"{found[1]}({number})</a>"
+
     known = names(app.env)
     body = EQUATION.sub(mark, context["body"])
+    body = STATED.sub(number, body)
     body = body.replace('<div role="list" class="citation-list">', CITATIONS)
     pieces, end = [], 0
     for anchor in LINKED.finditer(body):  # a link inside a link is none
@@ -139,7 +165,7 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
             if kind == "term" and name not in EVERYDAY
         }
         body = explain(body, terms)
-    context["body"] = body
+    context["body"] = keep_together(body)
 
 
 def place(env: BuildEnvironment, kind: str, target: str) -> tuple[str, str] | None:

@@ -3,8 +3,8 @@
     tools/book_pdf.py [FILE]      needs `make book` first; writes _build/pdf/book.pdf
 
 The pages' articles are put into one document, so that links between pages become links
-inside the PDF. What answers to a reader on the site is printed as it first appears;
-solutions are unfolded; code that the site folds away is left out.
+inside the PDF. What answers to a reader on the site is printed as it first appears,
+without its controls; solutions are unfolded; code that the site folds away is left out.
 """
 
 from __future__ import annotations
@@ -28,29 +28,58 @@ FIXED = "interactive-"  # identifiers that a script looks for
 STYLE = """
 @page { size: A4; margin: 20mm 18mm 22mm; }
 html { font-size: 10.5pt; }
-body { background: #fff; color: #111; }
-article { break-before: page; }
+body { display: block; min-height: 0; background: #fff; color: #111; }
+article { break-before: page; line-height: 1.45; padding: 0 1px; }
 .cover { text-align: center; padding-top: 60mm; }
 .part { break-before: page; text-align: center; padding-top: 90mm; }
-.headerlink, .copybtn, .toggle-button, .cell details.hide, .ledger-mark {
-  display: none; }
-nav { break-before: page; }
+h1 { font-size: 22pt; }
+h2 { font-size: 16pt; margin: 1.4rem 0 .5rem; }
+h3, h4 { font-size: 13pt; margin: 1.1rem 0 .4rem; }
+
+/* What only the site can do. */
+.headerlink, .copybtn, .toggle-button, .cell details.hide, .ledger-mark,
+.viewcode-link, .site-only, article[id^="back-ledger-"] .cell_input { display: none; }
+.interactive :is(button, input, label:not(:has(:checked))) { display: none; }
 details.hide[open] { display: block; }
-pre { white-space: pre-wrap; font-size: 8.5pt; }
-figure, img, .interactive, .proof, tr, mjx-container[display="true"] {
-  break-inside: avoid; }
+summary { list-style: none; }
+
+/* What stays on one page, and what may go over to the next. */
+figure, img, .interactive, .proof, .ledger details, tr, h1, h2, h3, h4, dt, p.caption,
+mjx-container[display="true"], div.math { break-inside: avoid; }
+h1, h2, h3, h4, dt, p.rubric, .admonition-title, .interactive, .cell_input,
+.exercise.admonition { break-after: avoid; }
+.interactive-caption, .cell_output { break-before: avoid; }
+.solution.admonition, div.highlight, div[class*="highlight-"], .indextable tr {
+  display: block; break-inside: auto; overflow: visible; }
+p, li, dd { orphans: 2; widows: 2; }
+pre { orphans: 4; widows: 4; }
+
+.bd-article pre {
+  white-space: pre-wrap; overflow: visible; font-size: 7.6pt; line-height: 1.3; }
 img { max-width: 100%; }
-h1, h2, h3, h4, dt { break-after: avoid; }
 /* Chromium writes a heading without it twice into the outline, at the top of a page. */
 h1, h2, h3, h4 { padding-top: 1px; }
-a { color: #0b4f8a; text-decoration: none; }
-nav ol { list-style: none; }
-nav li { margin: .25rem 0; }
+a, article td a { color: #0b4f8a; text-decoration: none; }
+.admonition, div.proof {
+  border: .5pt solid #bbb; border-left-width: 2pt; box-shadow: none !important; }
+.bd-article table.table { display: table; width: 100%; border: 0; }
+.bd-article table.table:has(th:nth-child(6)) { font-size: 8pt; line-height: 1.3; }
+nav { break-before: page; }
+nav ol { list-style: none; margin: 0; }
+nav li { margin: .2rem 0; }
 nav li:has(.page) { display: flex; gap: .5em; }
 nav .leader { flex: 1; border-bottom: 1px dotted #777; margin-bottom: .3em; }
 mjx-container > svg { max-width: 100%; height: auto; }
+td mjx-container > svg { max-width: none; }
 mjx-container[display="true"] { overflow: visible; }
+.ledger mjx-container[display="true"] { padding-block: 3pt; }
+div.math:has(> .eqno) { flex-wrap: nowrap; }
+dl.field-list { display: block !important; }
+dl.py { margin-bottom: .6rem !important; }
+.citation .label { display: none; }
 table.indextable td { width: 50%; }
+.indextable a[data-page]::after { content: " " attr(data-page); }
+.genindex-jumpbox { display: none; }
 """
 
 
@@ -152,8 +181,18 @@ def pages_of_places(file: Path) -> dict[str, int]:
     return {name.removeprefix("/"): number(place) + 1 for name, place in places}
 
 
-# The contents are filled in once the first printing has told where everything is.
+# A still does not ask to be moved.
+STILL = """() => {
+    for (const text of document.querySelectorAll('.interactive svg text'))
+        text.textContent = text.textContent.replace(/:[^:]*\\bdrag\\b.*$/, '');
+}"""
+
+# Contents and index are filled in once the first printing has told where everything is.
 NUMBER = """(pages) => {
+    for (const link of document.querySelectorAll('.indextable a[href^="#"]')) {
+        if (/^\\[\\d+\\]$/.test(link.textContent)) link.textContent = '';
+        link.dataset.page = pages[decodeURIComponent(link.hash.slice(1))] ?? '000';
+    }
     for (const entry of document.querySelectorAll('nav li:has(.page)'))
         entry.querySelector('.page').textContent =
             pages[entry.querySelector('a').getAttribute('href').slice(1)];
@@ -174,6 +213,7 @@ def write(file: Path, site: Path = SITE) -> list[str]:
         page.goto(document.as_uri())
         page.wait_for_load_state("load")
         page.evaluate("window.MathJax?.startup?.promise")
+        page.evaluate(STILL)
         unfinished = file.with_suffix(".tmp")
         places: dict[str, int] = {}
         for final in (False, True):

@@ -27,6 +27,7 @@ PACKAGE = ROOT / "vaelib"
 TARGETS = [
     PACKAGE / "bounds.py",
     PACKAGE / "divergences.py",
+    PACKAGE / "normal.py",
     *sorted((PACKAGE / "models").glob("*.py")),
     *sorted((PACKAGE / "estimators").glob("*.py")),
     PACKAGE / "chain.py",
@@ -45,6 +46,7 @@ TESTS = [
     "tests/test_guides.py",
     "tests/test_evaluation.py",
     "tests/test_noise.py",
+    "tests/test_normal.py",
     "tests/test_models_deep.py",
     "tests/test_models_hierarchy.py",
     "tests/test_linear_vae.py",
@@ -70,6 +72,7 @@ OWN = {
     "vaelib/evaluation/weights.py": ["tests/test_annealing.py"],
     "vaelib/guides/": ["tests/test_guides.py"],
     "vaelib/meanfield/": ["tests/test_meanfield.py"],
+    "vaelib/normal.py": ["tests/test_normal.py"],
     "vaelib/models/": ["tests/test_models.py", "tests/test_models_deep.py"],
     "vaelib/models/counts.py": ["tests/test_models_counts.py"],
     "vaelib/models/rbm.py": ["tests/test_rbm.py"],
