@@ -26,7 +26,7 @@ import chapters as tool
 from vaelib.symbolic import ledger
 
 SOURCES = [str(p.relative_to(tool.BOOK).with_suffix(".html")) for p in tool.pages()]
-MADE = ["prf-prf.html", "search.html"]  # by Sphinx
+MADE = ["search.html"]  # by Sphinx
 DESKTOP, PHONE = browser.WIDTHS
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
@@ -300,6 +300,19 @@ def test_each_proved_equation_leads_to_its_proof(site: Path) -> None:
     text = "".join((site / name).read_text(encoding="utf-8") for name in SOURCES)
     marks = re.findall(r'class="ledger-mark" href="[^"]*#ledger-([\w-]+)"', text)
     assert sorted(marks) == sorted(i.label for i in ledger())
+
+
+def test_the_ledger_says_the_numbers_of_its_equations(site: Path) -> None:
+    pages = {name: parsed(site, name) for name in SOURCES}
+    seen = set()
+    for name in SOURCES:
+        for link in pages[name].select(".ledger dl a[href*='#equation-']"):
+            target, label = link["href"].split("#")
+            place = os.path.normpath(os.path.join(os.path.dirname(name), target))
+            number = pages[place if target else name].find(id=label).select_one(".eqno")
+            assert number.find(string=True) == link.string, (name, label)
+            seen.add(label.removeprefix("equation-"))
+    assert seen == {identity.label for identity in ledger()}
 
 
 def test_mathjax_is_the_one_that_was_released(site: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ TOUCHED = re.compile(
 LINKED = re.compile(r"<a [^>]*>.*?</a>", re.S)
 # Terms that the text also uses in their everyday sense.
 EVERYDAY = {"flow", "information", "rate", "temperature", "variational"}
+EVERYDAY |= {"signal-to-noise ratio"}  # of a latent, not of a gradient
 VARIABLES = {"kl"}  # bare names that are a variable's in the text
 GLOSSARY, API, INDEX = "notation", "back/api", "genindex"  # pages
 
@@ -146,8 +148,9 @@ def add(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: An
         return f'<a class="reference internal" href="{target}">{found[1]}</a>'
 
     def number(found: re.Match[str]) -> str:
-        page, number = app.env.domaindata["math"]["objects"][found[2]]
-        return f"{found[1]}({number})</a>"
+        place, _ = app.env.domaindata["math"]["objects"][found[2]]
+        numbers = app.env.toc_fignumbers[place]["displaymath"]
+        return f"{found[1]}({numbers[f'equation-{found[2]}'][0]})</a>"
 
     known = names(app.env)
     body = EQUATION.sub(mark, context["body"])
@@ -180,12 +183,22 @@ def place(env: BuildEnvironment, kind: str, target: str) -> tuple[str, str] | No
     return env.domaindata["std"]["anonlabels"].get(target)
 
 
+def greek(text: str) -> str | None:
+    """The first letter of the name of the Greek letter that a text begins with."""
+    kind, _, name = unicodedata.name(text[0], "").partition(" SMALL LETTER ")
+    return name[0] if kind == "GREEK" else None
+
+
 def index(app: Sphinx, builder: Builder) -> None:
     """Add to the index what Sphinx does not: it has the terms and the package."""
     env = app.env
     entries = env.domaindata["index"]["entries"]
     if INDEX not in env.found_docs:
         return
+    for page, found in entries.items():  # a Greek letter is under its name's first one
+        entries[page] = [
+            (*entry, greek(text) or key) for *entry, key in found for text in entry[1:2]
+        ]
 
     def add(entry: str, kind: str, target: str) -> None:
         found = place(env, kind, target)
@@ -195,7 +208,8 @@ def index(app: Sphinx, builder: Builder) -> None:
         page, anchor = found
         if page != GLOSSARY:  # there a term has an entry already
             entry = f"{entry}; {env.titles[page].astext()}"
-            entries.setdefault(page, []).append(("single", entry, anchor, "", None))
+            entry = "single", entry, anchor, "", greek(entry)
+            entries.setdefault(page, []).append(entry)
 
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         for term in item.findall(nodes.term):

@@ -44,11 +44,12 @@ details.hide[open] { display: block; }
 summary { list-style: none; }
 
 /* What stays on one page, and what may go over to the next. */
-figure, img, .interactive, .proof, .ledger details, tr, h1, h2, h3, h4, dt, p.caption,
+figure, img, .interactive, .proof, .ledger > div, tr, h1, h2, h3, h4, dt, p.caption,
 mjx-container[display="true"], div.math { break-inside: avoid; }
 h1, h2, h3, h4, dt, p.rubric, .admonition-title, .interactive, .cell_input,
 .exercise.admonition { break-after: avoid; }
 .interactive-caption, .cell_output { break-before: avoid; }
+article[id^="back-ledger-"] .cell_output { break-before: auto; }
 .solution.admonition, div.highlight, div[class*="highlight-"], .indextable tr {
   display: block; break-inside: auto; overflow: visible; }
 p, li, dd { orphans: 2; widows: 2; }
@@ -73,6 +74,7 @@ mjx-container > svg { max-width: 100%; height: auto; }
 td mjx-container > svg { max-width: none; }
 mjx-container[display="true"] { overflow: visible; }
 .ledger mjx-container[display="true"] { padding-block: 3pt; }
+.ledger > div { border-bottom: .5pt solid #bbb; padding: .35rem 0; }
 div.math:has(> .eqno) { flex-wrap: nowrap; }
 dl.field-list { display: block !important; }
 dl.py { margin-bottom: .6rem !important; }
@@ -117,6 +119,8 @@ def rewrite(article: Tag, page: str, site: Path, pages: set[str]) -> None:
             element["href"] = f"#{anchor(name, fragment)}"
         else:  # the site's own index, sources of modules
             del element["href"]
+    for entry in article.select(".ledger details[open]"):  # which may be split anywhere
+        entry.name, entry.summary.name = "div", "p"
     for element in article.find_all(src=True):
         element["src"] = (folder / unquote(element["src"])).resolve().as_uri()
 

@@ -103,6 +103,7 @@ CHAPTERS = {
     "vaelib/models/counts.py": ["autoencoder/vae", "bounds/bad-bound"],
     "vaelib/models/conv.py": ["autoencoder/vae"],
     "vaelib/models/rbm.py": ["autoencoder/neighbours"],
+    "vaelib/normal.py": ["autoencoder/vae"],
     "vaelib/chain.py": ["autoencoder/gap"],
     "vaelib/guides/families.py": ["autoencoder/gap"],
     "vaelib/guides/flow.py": ["autoencoder/gap", "autoencoder/neighbours"],

@@ -75,7 +75,7 @@ def draw_bound(
         tops.append(float(theta[top]))
     ax.set(xlabel=r"$\theta$", yticks=[])
     if legend:
-        ax.legend(loc="lower center")
+        ax.legend(loc="lower center", frameon=True, framealpha=1, edgecolor="white")
     return tops[0], tops[1]
 
 

@@ -28,7 +28,7 @@ class Family(ABC):
         shape_size: how many parameters T has.
 
     Attributes:
-        latent_dim: D.
+        latent_dim: the dimension D.
         size: how many parameters one distribution has.
     """
 

@@ -10,7 +10,7 @@ function widget(root, formulas, data, colours) {
     label: "Over the correlation: mutual information and residual of the bad bound.",
   });
   const rho = slider(root,
-    { name: "rho", label: "correlation \u03c1", min: -0.98, max: 0.98, step: 0.01, value: 0.6 },
+    { name: "rho", label: "correlation \u03f1", min: -0.98, max: 0.98, step: 0.01, value: 0.6 },
     draw);
   const x = slider(root,
     { name: "x", label: "observed x", min: -2, max: 2, step: 0.05, value: 1 }, draw);

@@ -9,13 +9,13 @@ function widget(root, formulas, data, colours) {
     { name: "theta", label: "\u03b8", min: -3, max: 3, step: 0.01, value: 1 }, draw);
   const omega = slider(root,
     { name: "omega", label: "\u03c9 (for the cosine)", min: 0.1, max: 3, step: 0.01, value: 1 }, draw);
-  const kinds = [["pathwise", "pathwise", "BOUND"], ["score", "score function", "BAD"]];
+  const kinds = [["pathwise", "pathwise", "SECOND"], ["score", "score function", "GUIDE"]];
   const put = readouts(root, [
     ["gradient", "exact gradient", colours.EVIDENCE],
-    ["pathwise", "variance, pathwise", colours.BOUND],
-    ["score", "variance, score function", colours.BAD],
-    ["mean_pathwise", "mean of the draws, pathwise", colours.BOUND],
-    ["mean_score", "mean of the draws, score function", colours.BAD],
+    ["pathwise", "variance, pathwise", colours.SECOND],
+    ["score", "variance, score function", colours.GUIDE],
+    ["mean_pathwise", "mean of the draws, pathwise", colours.SECOND],
+    ["mean_score", "mean of the draws, score function", colours.GUIDE],
   ]);
   const plot = new Plot(plots, {
     width: root.clientWidth < 500 ? 360 : 660, height: 190, x: [-12, 12], y: [0, 2], xlabel: "gradient, one draw each",
@@ -40,9 +40,9 @@ function widget(root, formulas, data, colours) {
         return `M${x.toFixed(1)} ${y.toFixed(1)}h0`;
       });
       plot.mark(`draws ${kind}`, "path", { d: paths.join(""), stroke: colours[colour],
-        "stroke-width": 4, "stroke-linecap": "round", "stroke-opacity": 0.45 });
+        "stroke-width": 4, "stroke-linecap": "round", "stroke-opacity": 0.6 });
       plot.mark(`name ${kind}`, "text",
-        { x: plot.box.left, y: plot.toY(high), style: `fill:${colours[colour]}` }, label);
+        { x: plot.box.left, y: plot.toY(high) }, label);
     });
     const gradient = square ? formulas.square_mean(t) : formulas.cos_mean(t, w);
     const pathwise = square ? formulas.square_pathwise(t) : formulas.cos_pathwise(t, w);

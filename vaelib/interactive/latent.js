@@ -1,21 +1,24 @@
 // Walk the plane of codes and see the decoded digit.
 function widget(root, formulas, data, colours) {
+  const edge = 3.5;  // of the plane, in both directions; codes beyond it are not drawn
   const plots = make(root, "div", { class: "plots" });
   const map = new Plot(plots, {
-    x: [-3, 3], y: [-3, 3], height: 330, xlabel: "first code",
+    x: [-edge, edge], y: [-edge, edge], height: 330, xlabel: "first code",
     title: "codes of held-out digits: drag", label: "The plane of codes with labelled digits.",
   });
   const picture = make(plots, "svg",
     { viewBox: "0 0 8 8", role: "img", "aria-label": "The decoded digit.",
       "shape-rendering": "crispEdges", style: "max-width:14rem;align-self:center" });
   const first = slider(root,
-    { name: "first", label: "first code", min: -3, max: 3, step: 0.02, value: 0 }, draw);
+    { name: "first", label: "first code", min: -edge, max: edge, step: 0.02, value: 0 }, draw);
   const second = slider(root,
-    { name: "second", label: "second code", min: -3, max: 3, step: 0.02, value: 0 }, draw);
+    { name: "second", label: "second code", min: -edge, max: edge, step: 0.02, value: 0 }, draw);
   const put = readouts(root, [["dark", "dark dots expected, of 1024"]]);
+  const dots = root.querySelector("[data-name=dark]");
   map.drag((x, y) => { first.value = x; second.value = y; draw(); });
-  data.codes.forEach(([x, y, digit], i) => map.mark(`code ${i}`, "text", {
-    x: map.toX(clamp(x, -3, 3)), y: map.toY(clamp(y, -3, 3)) + 4, "font-size": 9,
+  const inside = data.codes.filter(([x, y]) => Math.max(Math.abs(x), Math.abs(y)) < edge);
+  inside.forEach(([x, y, digit], i) => map.mark(`code ${i}`, "text", {
+    x: map.toX(x), y: map.toY(y) + 4, "font-size": 9,
     "text-anchor": "middle", style: `fill:${data.palette[digit]}`, "pointer-events": "none",
   }, String(digit)));
   const pixels = Array.from({ length: 64 }, (_, i) => make(picture, "rect",
@@ -45,7 +48,9 @@ function widget(root, formulas, data, colours) {
     });
     map.mark("here", "circle", { cx: map.toX(code[0]), cy: map.toY(code[1]), r: 6,
       fill: "none", stroke: colours.EVIDENCE, "stroke-width": 2 });
-    put({ dark: 16 * dark.reduce((a, b) => a + b, 0) });
+    const expected = Math.round(160 * dark.reduce((a, b) => a + b, 0)) / 10;
+    put({ dark: expected });
+    dots.textContent = show(expected, 1);
   }
   draw();
 }

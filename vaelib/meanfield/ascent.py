@@ -19,7 +19,13 @@ from vaelib.noise import permutation, stream
 
 
 class Fit(NamedTuple):
-    """The end of coordinate ascent, and the ELBO after each sweep, `(sweeps, ...)`."""
+    """The end of coordinate ascent, and the way there.
+
+    Attributes:
+        q: of weights, means and precisions.
+        r: the responsibilities `(..., N, K)`.
+        elbo: after each sweep, `(sweeps, ...)`; nats.
+    """
 
     q: Mixture
     r: Tensor

@@ -22,13 +22,20 @@ class Mixture(NamedTuple):
     """A Dirichlet for the weights π, a Normal–Wishart for each component's (μ, Λ).
 
     π ~ Dirichlet(α), Λ ~ Wishart(ν, W) with mean ν W, and μ | Λ ~ N(m, (β Λ)⁻¹).
+
+    Attributes:
+        concentration: α > 0, `(..., K)`.
+        loc: m, `(..., K, P)`.
+        strength: β > 0, `(..., K)`; m is worth so many data.
+        dof: ν > P − 1, `(..., K)`.
+        scatter: W⁻¹, positive definite, `(..., K, P, P)`.
     """
 
-    concentration: Tensor  # α > 0, (..., K)
-    loc: Tensor  # m, (..., K, P)
-    strength: Tensor  # β > 0, (..., K): m is worth so many data
-    dof: Tensor  # ν > P − 1, (..., K)
-    scatter: Tensor  # W⁻¹, positive definite, (..., K, P, P)
+    concentration: Tensor
+    loc: Tensor
+    strength: Tensor
+    dof: Tensor
+    scatter: Tensor
 
 
 def update(prior: Mixture, x: Tensor, r: Tensor) -> Mixture:

@@ -35,7 +35,7 @@ def conv_decoder(
     """Codes `(..., D)` → `(..., planes · side²)`, the mirror image of `conv_encoder`.
 
     Args:
-        latent_dim: D.
+        latent_dim: the dimension D.
         side: of the picture in pixels, a multiple of 4, such as 8 or 28.
         channels: of the two hidden layers.
         planes: parameters for each pixel, one plane after the other: 1, or 2 for

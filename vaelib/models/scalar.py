@@ -20,7 +20,9 @@ class ScalarModel:
 
     Args:
         likelihood: maps z `(S, B)` to p(x|z), batch shape `(S, B)`, scalar x.
-        low, high, n: the range of the latent and the number of nodes.
+        low: where the range of the latent begins.
+        high: where it ends.
+        n: the number of nodes in it.
     """
 
     def __init__(

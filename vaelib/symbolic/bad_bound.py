@@ -230,7 +230,8 @@ IDENTITIES: list[Identity] = [
             "the inequality reversed": {"reverse": True},
             "every pixel at one half": {"uniform": True},
         },
-        assumptions="independent pixels given z; here binomial, means inside (0, n)",
+        assumptions="independent pixels given z; here binomial, each mean between "
+        "0 and the largest count",
         scope="symbolic means, decoders and priors of 1, 2 and 3 states",
     ),
     *bad_bound_gaussian.IDENTITIES,

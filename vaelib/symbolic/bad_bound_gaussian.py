@@ -140,7 +140,7 @@ IDENTITIES: list[Identity] = [
             "N − 1 in place of N": {"divisor": 1},
             "spread about the first datum": {"about": "first"},
         },
-        assumptions="W = 0, which eq-bad-collapse gives; v > 0",
+        assumptions="W = 0, which eq-bad-collapse gives; v̂ > 0",
         scope="symbolic data with (N, P) = (2, 1), (3, 1), (2, 2)",
     ),
     PPCA,

@@ -111,8 +111,8 @@ IDENTITIES: list[Identity] = [
         label="eq-linear-elbo",
         statement=r"""\begin{aligned}
 \frac1N \sum_{n=1}^N \ELBO(x_n) = {}
-  & -\frac P2 \log 2 \pi \sigma^2
-    - \frac{1}{2 \sigma^2} \Bigl( \tr\bigl[ (I - WV)\, \hat\Sigma\, (I - WV)^\top \bigr]
+  & -\frac P2 \log 2 \pi \sigma^2 \\
+  & - \frac{1}{2 \sigma^2} \Bigl( \tr\bigl[ (I - WV)\, \hat\Sigma\, (I - WV)^\top \bigr]
     + \sum_{j=1}^D s_j^2 \lVert w_j \rVert^2 \Bigr) \\
   & - \frac12 \Bigl( \tr\bigl[ V \hat\Sigma V^\top \bigr]
     + \sum_{j=1}^D \bigl( s_j^2 - 1 - \log s_j^2 \bigr) \Bigr)
@@ -166,7 +166,7 @@ IDENTITIES: list[Identity] = [
             "without the −1": {"minus": 0},
             "without the one half": {"half": 1},
         },
-        assumptions="λ_j > σ² for j in A",
+        assumptions="λ_j > σ² for j in A; A has at most D elements",
         scope="P = 3, D = 2, three choices of A",
         computes="models.LinearGaussian.log_evidence",
     ),

@@ -74,8 +74,9 @@ IDENTITIES: list[Identity] = [
             "the inequality reversed": {"reverse": True},
             "the smaller of rate and floor": {"least": True},
         },
-        assumptions="the second inequality is eq-decomposition",
-        scope="two coordinates, one and both of them below the floor",
+        assumptions="κ > 0; finite rates",
+        scope="two coordinates, one and both of them below the floor; the second "
+        "inequality is eq-decomposition",
         reference="kingma2016",
     ),
     Identity(
@@ -87,7 +88,8 @@ IDENTITIES: list[Identity] = [
             "the guide as wide as the prior": {"free": False},
             "a floor of twice the nats": {"half": 1},
         },
-        assumptions="one direction with eigenvalue λ; κ > 0; σ fixed",
-        scope="the floor is under the rate r averaged over the data",
+        assumptions="one direction with eigenvalue λ; κ > 0, the floor under the rate "
+        "r averaged over the data; σ fixed",
+        scope="every rate with its least error, which is eq-rate-distortion",
     ),
 ]

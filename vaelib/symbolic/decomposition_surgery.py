@@ -84,7 +84,8 @@ SURGERY: list[Identity] = [
             "the mean divergence kept beside it": {"per_datum": True},
             "the arguments of the last divergence exchanged": {"swapped": True},
         },
-        assumptions="p(z) > 0 wherever an q(z|x_n) > 0; the index n uniform",
+        assumptions="p(z) > 0 wherever a q(z|x_n) > 0; the index n uniform; all terms "
+        "on the right finite",
         scope="2 or 3 data, codes with 2 or 3 states, all probabilities",
         computes="bounds.elbo",
         reference="hoffman2016",

@@ -90,19 +90,19 @@ def _tangents(q, p):
     return [Term(a, LOG_TANGENT, b / a) for a, b in zip(q, p, strict=True)]
 
 
-def _kl_hellinger(power=1, factor=1, strict=False):
+def _kl_hellinger(power=2, factor=1, strict=False):
     """KL(q‖p) ≥ Σ (√q − √p)², by log t ≤ t − 1 at t = √(p/q); a = √q and b = √p."""
     cases, certificates = [], []
     for n in (2, 3):
         a, b = positive(f"a1:{n + 1}"), positive(f"b1:{n + 1}")
         a, b = ([v / sp.sqrt(sum(w**2 for w in s)) for v in s] for s in (a, b))
-        right = sum((v**power - w**power) ** 2 for v, w in zip(a, b, strict=True))
+        right = sum(abs(v - w) ** power for v, w in zip(a, b, strict=True))
         cases.append((kl([v**2 for v in a], [w**2 for w in b]), factor * right))
         certificates.append(_roots(a, b))
     points = [{s: 1 for s in case[0].free_symbols} for case in cases]
     a, b = positive("a b")
     left = 2 * a**2 * (sp.log(a) - sp.log(b)) - a**2 + b**2
-    integrand = (left, factor * (a**power - b**power) ** 2)
+    integrand = (left, factor * abs(a - b) ** power)
     return All(
         [
             AtLeast(cases, certificates, strict=strict, points=points),
@@ -156,7 +156,7 @@ IDENTITIES: list[Identity] = [
             "the entropy of p subtracted": {"subtract": "p"},
             "the difference the other way round": {"sign": -1},
         },
-        assumptions="q > 0 and p > 0 on the support",
+        assumptions="q > 0 and p > 0 on the support; H[q] finite",
         scope=FINITE,
         computes="divergences.cross_entropy",
         value=_cross_entropy,
@@ -207,7 +207,7 @@ IDENTITIES: list[Identity] = [
         claim=_kl_hellinger,
         wrong={
             "strictly greater": {"strict": True},
-            "the densities without their roots": {"power": 2},
+            "the modulus of the roots' difference, not its square": {"power": 1},
             "twice as much": {"factor": 2},
         },
         assumptions="q and p probabilities, or densities; both positive",

@@ -48,7 +48,8 @@ def _kl_zeros(first=0, second=sp.oo):
 CALCULUS: list[Identity] = [
     Identity(
         label="eq-kl-argmin",
-        statement=r"\argmin_{q} \KL{q}{p} = p, \qquad \argmin_{p} \KL{q}{p} = q",
+        statement=r"\argmin_{q} \KL{q}{p} = \{p\}, "
+        r"\qquad \argmin_{p} \KL{q}{p} = \{q\}",
         claim=_kl_argmin,
         wrong={
             "without the Lagrange multiplier": {"solution": "no multiplier"},

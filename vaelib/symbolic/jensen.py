@@ -189,7 +189,7 @@ IDENTITIES: list[Identity] = [
             "a convex f": {"curve": lambda t: t**2},
         },
         assumptions="f concave; W and f(W) have finite means",
-        scope="any twice differentiable f with f'' < 0, W on 2 and 3 points",
+        scope="any twice differentiable f with f″ < 0, W on 2 and 3 points",
         reference="jensen1906",
     ),
     Identity(

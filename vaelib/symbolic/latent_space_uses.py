@@ -30,7 +30,7 @@ def _shrinkage(best=None, risk=None, reverse=False):
     return All([proof, Equal([(least, error.subs(c, at))])])
 
 
-def _pixel_posterior(weight=None, keep=True, uniform=1):
+def _pixel_posterior(weight=None, keep=True, uniform=True):
     """E[x | x̃, z] for a pixel that was replaced with probability ρ: all x̃, n = 1, 2."""
     rho, other = probabilities("s", 2)
     hit, miss = probabilities("p", 2)
@@ -42,7 +42,7 @@ def _pixel_posterior(weight=None, keep=True, uniform=1):
             joint = [a * b for a, b in zip(pmf, chance, strict=True)]
             left = sum(x * p for x, p in enumerate(joint)) / sum(joint)
             ratio = other * pmf[seen]
-            intact = ratio / (ratio + uniform * rho / (n + 1))
+            intact = ratio / (ratio + (rho / (n + 1) if uniform else rho))
             intact = intact if weight is None else weight(other)
             cases.append((left, intact * int(keep) * seen + (1 - intact) * n * hit))
     return Equal(cases)
@@ -105,7 +105,7 @@ IDENTITIES: list[Identity] = [
             "the prior chance 1 − ρ for ϱ": {"weight": lambda p: p},
             "the decoder's mean alone": {"weight": lambda p: sp.Integer(0)},
             "what is seen, dropped": {"keep": False},
-            "ρ for ρ / (n + 1)": {"uniform": 3},
+            "ρ for ρ / (n + 1)": {"uniform": False},
         },
         assumptions="with probability ρ a pixel is replaced by a uniform count 0, …, n",
         scope="all seen counts for n = 1 and n = 2; all π and ρ",

@@ -203,7 +203,8 @@ m_i^\star &= \mu_i - \frac{1}{\Lambda_{ii}} \sum_{j \ne i} \Lambda_{ij} (m_j - \
             "ρ⁴ in place of ρ²": {"power": 4},
             "overshooting": {"sign": -1},
         },
-        assumptions="two dimensions; a sweep updates coordinate 1, then coordinate 2",
+        assumptions="p(z|x) a normal of two dimensions with correlation ρ, |ρ| < 1; a "
+        "sweep updates coordinate 1, then coordinate 2",
     ),
     *NORMAL_WISHART,
     *UPDATE,

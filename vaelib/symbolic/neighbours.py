@@ -180,7 +180,7 @@ IDENTITIES: list[Identity] = [
             "a minimum": {"reverse": True},
         },
         assumptions="p(x), g(x) > 0; 0 < D(x) < 1",
-        scope="general: pointwise in x",
+        scope="pointwise in x",
         reference="goodfellow2014",
     ),
     Identity(

@@ -201,7 +201,7 @@ IDENTITIES: list[Identity] = [
             "the step forward undone": {"plain": True},
         },
         assumptions="0 < α < 1, t ≥ 2",
-        scope="general, each coordinate by itself",
+        scope="each coordinate by itself",
         reference="ho2020",
     ),
     Identity(

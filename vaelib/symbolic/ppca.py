@@ -54,7 +54,8 @@ PPCA = Identity(
         "the noise not taken off the eigenvalues": {"first": False},
         "divided by P instead of P − D": {"divided": False},
     },
-    assumptions="λ_1 ≥ … ≥ λ_P > 0, the eigenvalues of the data's covariance",
+    assumptions="D < P; Ŵ, up to a rotation, and σ̂² maximise the likelihood; μ is the "
+    "data's mean and λ_1 ≥ … ≥ λ_P > 0 are the eigenvalues of their covariance",
     scope="stationary for (P, D) = (2, 1), (3, 1), (3, 2); "
     "the maximum for (2, 1); the maximum in general is cited",
     reference="tipping1999",

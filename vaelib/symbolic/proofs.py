@@ -78,7 +78,7 @@ class ConstantInZ:
     z: sp.Symbol
     value: sp.Expr
     at: sp.Expr = sp.Integer(0)
-    method = "constant in z, equal at one point"
+    method = "constant in one variable, equal at one point"
 
     @property
     def cases(self) -> Sequence[Case]:

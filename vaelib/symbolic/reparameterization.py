@@ -26,7 +26,9 @@ _z, _mu, _eps = real("z mu epsilon")
 (_sigma,) = positive("sigma")
 
 
-def _score_dimension(plain=4, best=2, path=4):
+def _score_dimension(
+    plain=lambda d: (d + 2) * (d + 4), best=lambda d: 2 * (d + 2), path=lambda d: 4
+):
     """Variances for one coordinate of θ = 0 and f(z) = ‖z‖², in 1 to 5 dimensions.
 
     Each side is a polynomial in D of degree two at most, so three would be enough.
@@ -40,7 +42,7 @@ def _score_dimension(plain=4, best=2, path=4):
             standard_normal_mean(g**2, eps)  # each g has mean zero at θ = 0
             for g in (f * eps[0], (f - baseline) * eps[0], 2 * eps[0])
         ]
-        rights = (d + 2) * (d + plain), best * (d + 2), path
+        rights = plain(d), best(d), path(d)
         cases += zip(variances, rights, strict=True)
     return Equal(cases)
 
@@ -187,9 +189,9 @@ IDENTITIES: list[Identity] = [
         r" \Var[g_{b^*}] &= 2\,(D + 2), \\ \Var[g_{\text{path}}] &= 4 \end{aligned}",
         claim=_score_dimension,
         wrong={
-            "the other coordinates forgotten": {"plain": 3},
-            "the best baseline as good as the path": {"best": 1},
-            "a path that suffers from the other coordinates": {"path": 8},
+            "the other coordinates forgotten": {"plain": lambda d: 15},
+            "the best baseline as good as the path": {"best": lambda d: 4},
+            "a path that suffers from the other coordinates": {"path": lambda d: 4 * d},
         },
         assumptions="z ~ N(θ, I) in D dimensions, f(z) = ‖z‖², one coordinate of the "
         "gradient at θ = 0; b* is the best baseline for that coordinate",

@@ -166,7 +166,7 @@ SCORES: list[Identity] = [
         claim=_score_square,
         wrong={
             "the square of the mean not subtracted": {"linear": 18},
-            "the sixth moment of the noise forgotten": {"constant": 3},
+            "the fourth moment of the noise for the sixth": {"constant": 3},
             "half the gradient": {"mean": 1},
         },
         assumptions=TEACHING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 
 from vaelib.symbolic.ledger import Check, ledger
@@ -83,7 +84,7 @@ def _entry(c: Check, unfold: bool, page: str) -> str:
     place = f'<a href="{page}#equation-{i.label}">where the book states it</a>'
     rows.insert(0, f"<dt>Equation</dt><dd>{place}</dd>")
     if i.computes:
-        name = html.escape(f"vaelib.{i.computes}")
+        name = re.sub("([._])", r"\1<wbr>", html.escape(f"vaelib.{i.computes}"))
         rows.append(f"<dt>Computed by</dt><dd><code>{name}</code></dd>")
     row = f' id="ledger-{i.label}" open' if unfold else ""
     return (

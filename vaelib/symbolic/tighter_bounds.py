@@ -74,8 +74,8 @@ def _rise(reverse=False, strict=False, step="one more"):
     for states, size in SIZES:
         q, w = probabilities("q", states), positive(f"w1:{states + 1}")
         evidence, upper = mean(q, w), bound(q, w, size + 1)
-        if step == "double":  # the gain falls with K, but not below half of itself
-            pairs = [(upper - bound(q, w, size), evidence - upper)]
+        if step == "half":  # near constant weights it closes 1/(K + 1) of the gap
+            pairs = [(upper - bound(q, w, size), sp.log(evidence) - upper)]
         else:
             pairs = [(sp.log(evidence), upper), (upper, bound(q, w, size))]
         cases += [pair[::-1] if reverse else pair for pair in pairs]
@@ -168,7 +168,7 @@ IDENTITIES: list[Identity] = [
         wrong={
             "the inequalities turned round": {"reverse": True},
             "strict even where the weight is constant": {"strict": True},
-            "each step closes half of the gap": {"step": "double"},
+            "each step closes at least half of the gap": {"step": "half"},
         },
         assumptions="independent draws from the guide; L_K finite",
         scope=ALL,

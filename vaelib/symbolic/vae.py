@@ -137,7 +137,7 @@ IDENTITIES: list[Identity] = [
             "the first divergence exchanged": {"exchanged": True},
             "the second divergence subtracted": {"sign": -1},
         },
-        assumptions="q > 0 and p(x, z) > 0 on the support; β > 0",
+        assumptions="q > 0 and p(x, z) > 0 on the support; β > 0; finite divergences",
         scope="all probabilities on supports of 2 and 3 states",
         computes="divergences.kl",
     ),

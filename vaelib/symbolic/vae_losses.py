@@ -125,7 +125,7 @@ IDENTITIES: list[Identity] = [
         claim=_scale_slip,
         wrong={
             "the other direction": {"reverse": True},
-            "half of the logarithm on the left": {"log_factor": HALF / 2},
+            "half of the logarithm on the left": {"log_factor": HALF},
             "σ where σ² belongs on the left": {"power": 1},
         },
         assumptions="σ > 0",

@@ -116,15 +116,15 @@ def _quadratic(sign=-1, curvature="bound"):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-factorised-sum",
-        statement=r"\sum_{x \in \{0, 1\}^D} \prod_{d=1}^{D} e^{a_d x_d}"
-        r" = \prod_{d=1}^{D} \left(1 + e^{a_d}\right)",
+        statement=r"\sum_{x \in \{0, 1\}^P} \prod_{d=1}^{P} e^{a_d x_d}"
+        r" = \prod_{d=1}^{P} \left(1 + e^{a_d}\right)",
         claim=_factorised_sum,
         wrong={
             "a sum of the factors": {"right": "sum"},
             "the states with a zero forgotten": {"right": "no zero"},
         },
         assumptions="a_d real",
-        scope="D = 2, 3 and 4",
+        scope="P = 2, 3 and 4",
     ),
     Identity(
         label="eq-linear-gaussian-evidence",
@@ -134,7 +134,7 @@ IDENTITIES: list[Identity] = [
             "σ in place of σ²": {"noise": 1},
             "the latent's share forgotten": {"weight": False},
         },
-        assumptions="σ > 0",
+        assumptions="z ~ N(0, I), x|z ~ N(Wz + μ, σ²I), σ > 0",
         scope="P and D of 2 and 1, 1 and 1, 1 and 2",
         computes="models.LinearGaussian.log_evidence",
         reference="tipping1999",
