@@ -36,8 +36,8 @@ def log_evidence(
 
     The log of the mean of the weights. Its expectation is below log p(x), by about half
     the relative variance of the mean weight; the standard error is the delta method's,
-    and both can be trusted only while the weights have a modest variance. Neither
-    `samples` nor the number of data sets how much memory it takes.
+    and both can be trusted only while the weights have a modest variance. The memory it
+    takes grows neither with `samples` nor with the data beyond those seen at once.
 
     Args:
         model: prior and likelihood.
