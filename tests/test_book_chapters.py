@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import re
@@ -13,6 +14,7 @@ import pytest
 from nbformat import NotebookNode
 
 import chapters as tool
+from vaelib import figures as palette
 
 ROOT = tool.ROOT
 BOOK = tool.BOOK
@@ -363,3 +365,14 @@ def test_bibliography_is_complete(key: str) -> None:
 def test_cover_is_the_chapters_figure():
     pictures = [tool.cover(notebook(source)) for source in CHAPTERS]
     assert [p for p in pictures if p] == [tool.COVER.read_bytes()]
+
+
+@each_chapter
+def test_words_in_figures_are_dark_enough(source: Path) -> None:
+    """A colour of the palette that is too pale for words has an ink for them."""
+    for cell in code_cells(source):
+        for call in ast.walk(ast.parse(cell.source)):
+            if getattr(getattr(call, "func", None), "attr", "") in ("text", "annotate"):
+                colours = [k.value for k in call.keywords if k.arg in ("c", "color")]
+                for name in (getattr(colour, "attr", "") for colour in colours):
+                    assert not hasattr(palette, f"{name}_INK"), ast.unparse(call)

@@ -36,6 +36,22 @@ def test_a_colour_has_one_meaning():
     assert len(set(colours)) == len(colours)
 
 
+def luminance(colour):
+    """Relative luminance, as WCAG 2 defines it."""
+    share = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(share <= 0.03928, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_words_can_be_read_on_white():
+    """A contrast of 4.5 at least: the colours too pale for it have an ink."""
+    names = "EVIDENCE BOUND BAD RESIDUAL POSTERIOR GUIDE PRIOR SECOND".split()
+    inks = [getattr(figures, f"{n}_INK", getattr(figures, n)) for n in names]
+    assert len(set(inks)) == len(inks)
+    for ink in inks:
+        assert 1.05 / (luminance(ink) + 0.05) >= 4.5, ink
+
+
 def test_a_bound_is_drawn_below_with_both_maximisers(ax):
     evidence = -((THETA - 1) ** 2)
     bound = evidence - 1 - THETA**2

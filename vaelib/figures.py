@@ -18,6 +18,14 @@ GUIDE = "#CC79A7"  # the guide q(z|x)
 PRIOR = "#777777"  # the prior p(z) and other baselines
 SECOND = "#56B4E9"  # a second line where no meaning above fits
 
+# The same, darker: for words, which need a contrast of 4.5 to white.
+BAD_INK = "#B34F00"
+RESIDUAL_INK = "#946400"
+POSTERIOR_INK = "#007A59"
+GUIDE_INK = "#A34D7E"
+PRIOR_INK = "#6B6B6B"
+SECOND_INK = "#21759F"
+
 
 def use_style() -> None:
     """Set matplotlib's defaults for the book, on white: the dark site frames it."""
