@@ -197,7 +197,7 @@ def index(app: Sphinx, builder: Builder) -> None:
         return
     for page, found in entries.items():  # a Greek letter is under its name's first one
         entries[page] = [
-            (*entry, greek(text) or key) for *entry, key in found for text in entry[1:2]
+            (kind, text, *rest, greek(text) or key) for kind, text, *rest, key in found
         ]
 
     def add(entry: str, kind: str, target: str) -> None:
@@ -208,8 +208,8 @@ def index(app: Sphinx, builder: Builder) -> None:
         page, anchor = found
         if page != GLOSSARY:  # there a term has an entry already
             entry = f"{entry}; {env.titles[page].astext()}"
-            entry = "single", entry, anchor, "", greek(entry)
-            entries.setdefault(page, []).append(entry)
+            key = greek(entry)
+            entries.setdefault(page, []).append(("single", entry, anchor, "", key))
 
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         for term in item.findall(nodes.term):

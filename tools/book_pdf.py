@@ -49,7 +49,9 @@ mjx-container[display="true"], div.math { break-inside: avoid; }
 h1, h2, h3, h4, dt, p.rubric, .admonition-title, .interactive, .cell_input,
 .exercise.admonition { break-after: avoid; }
 .interactive-caption, .cell_output { break-before: avoid; }
-article[id^="back-ledger-"] .cell_output { break-before: auto; }
+/* The last row of an entry would hold on to the next entry, and so all together. */
+.ledger dt, article[id^="back-ledger-"] .cell_output {
+  break-before: auto; break-after: auto; }
 .solution.admonition, div.highlight, div[class*="highlight-"], .indextable tr {
   display: block; break-inside: auto; overflow: visible; }
 p, li, dd { orphans: 2; widows: 2; }

@@ -22,7 +22,7 @@ DEFINITIONS: dict[str, str] = {
 
 
 def _factorised_sum(right="product"):
-    """Σ over {0, 1}^D of Π e^(a_d x_d), with u_d = e^(a_d), for P = 2, 3 and 4."""
+    """Σ over {0, 1}^P of Π e^(a_d x_d), with u_d = e^(a_d), for P = 2, 3 and 4."""
     cases = []
     for dim in (2, 3, 4):
         u = positive(f"u1:{dim + 1}")
