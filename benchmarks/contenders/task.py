@@ -27,7 +27,7 @@ class Setting:
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
         latent: D.
         activation: between layers.
-        steps: how many are timed in a turn, about a third of a second's worth.
+        steps: how many are timed in a turn, about a quarter of a second's worth.
     """
 
     what: str
@@ -40,8 +40,8 @@ class Setting:
 
 
 SETTINGS = {
-    "elbo-128": Setting("ELBO, batch 128", 128, 1, (400,), 20, nn.ReLU, 80),
-    "elbo-20": Setting("ELBO, batch 20", 20, 1, (400,), 20, nn.ReLU, 250),
+    "elbo-128": Setting("ELBO, batch 128", 128, 1, (400,), 20, nn.ReLU, 56),
+    "elbo-20": Setting("ELBO, batch 20", 20, 1, (400,), 20, nn.ReLU, 150),
     "importance-50": Setting(
         "importance-weighted bound, K = 50, batch 20",
         *(20, 50, (200, 200), 50, nn.Tanh, 40),
