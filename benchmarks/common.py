@@ -58,7 +58,7 @@ def today() -> str:
     return datetime.date.today().isoformat()
 
 
-def write(path: Path, content: Mapping[str, object] | str) -> None:
+def write(path: Path, content: Mapping[str, object] | list | str) -> None:
     """Put a text, or a report as JSON, at `path` whole or not at all."""
     if not isinstance(content, str):
         content = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -4,7 +4,8 @@
 
 lets programs that train the same model (`benchmarks/contenders`) take turns, each in a
 process of its own, and writes what they took to results/speed.json and, as a table, to
-results/speed.md. `make bench` installs the other libraries first.
+results/speed.md. A run of everything adds its medians to those of earlier runs, in
+results/speed-runs.json. `make bench` installs the other libraries first.
 """
 
 from __future__ import annotations
@@ -160,6 +161,28 @@ def table(report: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def medians(report: dict) -> dict:
+    """What is kept of a run: its date and machine, and the median multiples."""
+    return {
+        "date": report["date"],
+        "seconds": report["seconds"],
+        "machine": report["machine"],
+        "multiples": {
+            key: {
+                name: common.significant(statistics.median(multiples(entry, name)))
+                for name in entry["ms"]
+            }
+            for key, entry in report["settings"].items()
+        },
+    }
+
+
+def remember(report: dict, path: Path) -> None:
+    """Add a run's medians to those of earlier runs."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    common.write(path, [*earlier, medians(report)])
+
+
 def run(options: argparse.Namespace) -> dict[str, object]:
     """The report."""
     import torch
@@ -205,6 +228,8 @@ def main(arguments: list[str] | None = None) -> None:
     report = run(options)
     common.write(options.out, report)
     common.write(options.out.with_suffix(".md"), table(report))
+    if not (options.quick or options.only or options.settings):
+        remember(report, options.out.with_name(options.out.stem + "-runs.json"))
     print(table(report))
 
 

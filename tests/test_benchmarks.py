@@ -131,6 +131,33 @@ def test_a_comparison_from_end_to_end(tmp_path, capsys):
     assert min(speed.multiples(entry, "minimal")) > 1
     shown = out.with_suffix(".md").read_text(encoding="utf-8")
     assert shown == speed.table(report) and shown in capsys.readouterr().out
+    assert not out.with_name("speed-runs.json").exists()  # of whole runs
+
+
+def test_medians_of_every_run_are_kept(tmp_path, monkeypatch):
+    reports = iter(
+        {
+            "date": f"2026-01-0{day}",
+            "seconds": 9,
+            "machine": dict.fromkeys(("cpu", "cores", "threads", "system"), 1),
+            "contenders": {"floor": {"label": "floor"}, "train": {"label": "train"}},
+            "settings": {
+                "a": {
+                    "what": "a",
+                    "clean rounds": 3,
+                    "ms": {"floor": [1, 2, 4], "train": [2 * day, 2 * day, 40]},
+                }
+            },
+        }
+        for day in (1, 2)
+    )
+    monkeypatch.setattr(speed, "run", lambda options: next(reports))
+    for _ in range(2):
+        speed.main(["--out", str(tmp_path / "speed.json")])
+    kept = json.loads((tmp_path / "speed-runs.json").read_text(encoding="utf-8"))
+    assert [run["date"] for run in kept] == ["2026-01-01", "2026-01-02"]
+    found = [run["multiples"]["a"] for run in kept]
+    assert found == [{"floor": 1, "train": 2}, {"floor": 1, "train": 4}]
 
 
 # Rounds and statistics
@@ -273,6 +300,14 @@ def test_the_recorded_versions_are_those_that_are_pinned():
     pins = dict(re.findall(r"^([\w-]+)(?:\[\w+\])?==([\w.]+)", text, re.M))
     for name, version in SPEED["versions"].items():
         assert version.split("+")[0] == pins[name], name
+
+
+def test_the_recorded_run_is_the_last_of_those_that_are_kept():
+    path = common.RESULTS / "speed-runs.json"
+    runs = json.loads(path.read_text(encoding="utf-8"))
+    assert runs[-1] == speed.medians(SPEED)
+    dates = [run["date"] for run in runs]
+    assert dates == sorted(dates) and len(runs) >= 3
 
 
 def test_the_recorded_table_is_of_the_recorded_rounds():

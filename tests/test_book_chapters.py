@@ -181,7 +181,9 @@ def test_figures(source: Path) -> None:
         assert not re.search(r"[$`{}\\]", alt), "alternative text is plain text"
         assert alt.strip().rstrip(".") != figure["caption"].strip().rstrip(".")
         size = matplotlib.image.imread(png_file(shown[0])).shape
-        assert size[1] >= 300, "a figure narrower than 300 pixels"
+        shown_at = shown[0].metadata.get("image/png", {}).get("width")
+        assert shown_at == size[1] // 2, "two pixels where one is shown: use_style()"
+        assert shown_at >= 300, "a figure narrower than 300 pixels"
 
 
 def png_file(output: NotebookNode) -> io.BytesIO:

@@ -114,6 +114,23 @@ def test_a_change_of_code_or_package_runs(
     assert "processor time" in capsys.readouterr().out
 
 
+def test_every_file_of_the_package_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    files = "requirements.txt", "vaelib/part.py", "vaelib/part.js", "vaelib/data/a.csv"
+    compiled = "vaelib/__pycache__/part.pyc"
+    digests = []
+    for name in (*files, compiled):  # they appear one after the other
+        for known in (*files, compiled):
+            path = tmp_path / known
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        (tmp_path / name).write_text("new")
+        digests.append(tool.run_digest(nbformat.v4.new_notebook()))
+    assert len(set(digests)) == 4 and digests[-1] == digests[-2]
+
+
 def test_an_edit_in_jupyter_is_not_lost(
     synced: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

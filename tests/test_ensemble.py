@@ -324,7 +324,7 @@ def test_validation_is_as_before():
 
 def test_the_benchmark_runs_in_small(tmp_path, capsys):
     threads, state = torch.get_num_threads(), torch.get_rng_state()
-    small = ["--cases", "64-32-4, batch 50", "--runs", "1", "3", "--steps", "4"]
+    small = ["--cases", "64-32-4, batch 50", "--runs", "1", "3", "--seconds", "0"]
     ensemble.main([*small, "--rounds", "1", "--out", str(tmp_path / "out.json")])
     torch.set_num_threads(threads)
     torch.set_rng_state(state)

@@ -158,12 +158,16 @@ def test_the_bad_bound(page: Page):
         ):
             assert shown(page, name) == pytest.approx(float(f(model)), abs=1e-9)
 
-    check(0.6, 1.0)
+    beyond = page.locator("[data-mark=beyond]")
+    check(0.6, 1.5)
     check(press(page, "rho", "ArrowRight", 25), press(page, "x", "ArrowLeft", 10))
+    assert shown(page, "lautum") < 4 and beyond.text_content() == ""
+    check(press(page, "rho", "ArrowRight", 10), 1.0)
+    assert shown(page, "lautum") > 4 and "beyond the scale" in beyond.text_content()
     drag(page, 1, (0.5, 0.5), (0.2, 0.5))
     rho = float(page.locator("input[name=rho]").input_value())
     assert rho < -0.5
-    check(rho, 0.5)
+    check(rho, 1.0)
 
 
 @of("residual")

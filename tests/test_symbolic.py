@@ -101,9 +101,9 @@ def _claim(shift=0, unknown=False):
     return Equal([(left, x)])
 
 
-def _entry(label="eq-test", claim=_claim, wrong=None) -> Identity:
+def _entry(label="eq-test", claim=_claim, wrong=None, assumptions="x > 0") -> Identity:
     wrong = wrong or {"one more": {"shift": 1}, "one less": {"shift": -1}}
-    return Identity(label, "x = x", claim, wrong, "x > 0")
+    return Identity(label, "x = x", claim, wrong, assumptions)
 
 
 BROKEN = {
@@ -149,6 +149,13 @@ def test_an_empty_ledger_is_a_failure(monkeypatch, capsys):
     monkeypatch.setattr(program, "ledger", lambda: iter([]))
     assert program.main() == 1
     assert not Report([]).accepted and repr(Report([])) == ""
+
+
+def test_words_of_an_entry_have_indices_and_powers():
+    one = _entry(assumptions="x_0 < m_2 and q_α ∝ q w^(1−α); (h_k)^j")
+    table = Report([one.check()])._repr_html_()
+    assert "x<sub>0</sub> &lt; m<sub>2</sub> and q<sub>α</sub> ∝ q" in table
+    assert "q w<sup>1−α</sup>; (h<sub>k</sub>)<sup>j</sup>" in table
 
 
 def test_verify_reports_what_it_checked(monkeypatch):

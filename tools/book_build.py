@@ -114,6 +114,8 @@ def equation(text: str, label: re.Match[str]) -> str:
 
 
 def start(app: Sphinx) -> None:
+    if app.builder.format != "html":  # `make links` writes no page, and takes none away
+        return
     app.book_digest = digest()
     (Path(app.outdir) / DIGEST).unlink(missing_ok=True)
     if app.fresh_env_used:  # everything is written anew; pages that are gone must go
@@ -175,7 +177,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
     if app._warncount:
         raise WarningsFail(f"{app._warncount} warning(s), see above")
     # An incremental build does not run the chapters that it does not read again.
-    if app.fresh_env_used:
+    if app.builder.format == "html" and app.fresh_env_used:
         (Path(app.outdir) / DIGEST).write_text(app.book_digest)
 
 

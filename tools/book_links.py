@@ -3,8 +3,8 @@
 Each numbered equation that the ledger proves gets a small mark that leads to its row
 there; each name of the package that a chapter writes as code leads to its entry in the
 package reference; and a term of the glossary leads there where a page first uses it.
-The index lists the terms and the places that their explanations name, the theorems, the
-package, and the concepts that the header of its own page names.
+The index lists the terms and the places that their explanations name, the package, and
+the concepts, with the theorems about them, that the header of its own page names.
 
 An entry of the ledger says the number of its equation, where a notebook can only link
 to it. And an equation in the text stays on one line with the signs that touch it.
@@ -41,7 +41,6 @@ CODE = re.compile(
 )
 OBJECTS = ("function", "class", "module")  # that a bare name can mean
 CITATIONS = '<div class="citation-list">'  # a list may hold nothing but its items
-ARTICLE = re.compile(r"^(The|An?) ")
 STATED = re.compile(r'(<a [^>]*#equation-([\w-]+)"[^>]*>)where the book states it</a>')
 # An equation in the text, and the signs that touch it: a line does not break between.
 TOUCHED = re.compile(
@@ -208,19 +207,15 @@ def index(app: Sphinx, builder: Builder) -> None:
         page, anchor = found
         if page != GLOSSARY:  # there a term has an entry already
             entry = f"{entry}; {env.titles[page].astext()}"
-            key = greek(entry)
-            entries.setdefault(page, []).append(("single", entry, anchor, "", key))
+            row = ("single", entry, anchor, "", greek(entry))
+            if row not in entries.setdefault(page, []):  # by a term and by the header
+                entries[page].append(row)
 
     for item in env.get_doctree(GLOSSARY).findall(nodes.definition_list_item):
         for term in item.findall(nodes.term):
             for link in item.findall(pending_xref):
                 if link["reftype"] != "term":
                     add(term.astext(), link["reftype"], link["reftarget"])
-    for page in {proof["docname"] for proof in env.proof_list.values()}:
-        for node in env.get_doctree(page).findall(nodes.Element):
-            if node.get("realtype") and node.get("title"):
-                title = node["title"].strip()[1:-1]  # out of its parentheses
-                add(ARTICLE.sub("", title), "ref", node["label"])
     source = Path(env.doc2path(INDEX)).read_text(encoding="utf-8")
     for entry, targets in yaml.safe_load(source.split("---")[1])["index"].items():
         if isinstance(targets, str):

@@ -181,8 +181,9 @@ def plain_outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
             if plain and plain[-1].get("name") == output.name:
                 plain[-1].text += output.text
                 continue
-        if "metadata" in output:
-            output.metadata = NotebookNode()
+        if "metadata" in output:  # of it, the size at which a picture is shown
+            sizes = output.metadata.get("image/png")
+            output.metadata = NotebookNode({"image/png": sizes} if sizes else {})
         plain.append(output)
     return plain
 
@@ -199,7 +200,9 @@ def run_digest(notebook: NotebookNode) -> str:
     """
     code = json.dumps([c.source for c in notebook.cells if c.cell_type == "code"])
     total = hashlib.sha256(code.encode())
-    read = [ROOT / "requirements.txt", *sorted((ROOT / "vaelib").rglob("*.py"))]
+    read = [ROOT / "requirements.txt"]
+    package = sorted((ROOT / "vaelib").rglob("*"))
+    read += [p for p in package if p.is_file() and p.parent.name != "__pycache__"]
     if "benchmarks/results" in code:
         read += sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     for path in read:

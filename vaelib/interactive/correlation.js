@@ -13,7 +13,7 @@ function widget(root, formulas, data, colours) {
     { name: "rho", label: "correlation \u03f1", min: -0.98, max: 0.98, step: 0.01, value: 0.6 },
     draw);
   const x = slider(root,
-    { name: "x", label: "observed x", min: -2, max: 2, step: 0.05, value: 1 }, draw);
+    { name: "x", label: "observed x", min: -2, max: 2, step: 0.05, value: 1.5 }, draw);
   const put = readouts(root, [
     ["residual", "residual at x", colours.BAD],
     ["lautum", "residual, averaged", colours.BAD],
@@ -42,6 +42,9 @@ function widget(root, formulas, data, colours) {
     for (const [name, f, colour] of [["lautum", lautum, "BAD"], ["mutual", mutual, "POSTERIOR"]])
       right.mark(`at ${name}`, "circle",
         { cx: right.toX(r), cy: right.toY(f(r)), r: 5, fill: colours[colour] });
+    right.mark("beyond", "text",
+      { x: clamp(right.toX(r), 62, 268), y: 40, "text-anchor": "middle" },
+      lautum(r) > right.y[1] ? "\u2191 beyond the scale" : "");
     put({ residual: formulas.kl(0, 1, m, s), lautum: lautum(r), mutual: mutual(r) });
   }
   draw();

@@ -129,12 +129,12 @@ def _pca_residual(discarded=True, power=1, reverse=False, strict=False):
 IDENTITIES: list[Identity] = [
     Identity(
         label="eq-latent-metric",
-        statement=r"""\begin{aligned}
+        statement=r"""\begin{gathered}
 \frac{\dd^2}{\dd t^2}
   \KL{p_\theta(x|z)}{p_\theta(x|z + t \delta)} \Big|_{t = 0}
-  &= \delta^\top G(z)\, \delta , \\
-G(z) &= \sum_{i=1}^{P} \frac{n}{\pi_i (1 - \pi_i)}\, \nabla \pi_i \nabla \pi_i^\top
-\end{aligned}""",
+  = \delta^\top G(z)\, \delta , \\
+G(z) = \sum_{i=1}^{P} \frac{n}{\pi_i (1 - \pi_i)}\, \nabla \pi_i \nabla \pi_i^\top
+\end{gathered}""",
         claim=_latent_metric,
         wrong={
             "without the count n": {"count": 0},

@@ -212,7 +212,7 @@ RARE: list[Identity] = [
             "the share of the mean, not of the gradient": {"factor": 0},
             "the probability's exponent": {"power": 1},
         },
-        assumptions="P(z > t) = t^−α for t ≥ 1, α > 1",
+        assumptions="P(z > t) = t^(−α) for t ≥ 1, α > 1",
     ),
 ]
 

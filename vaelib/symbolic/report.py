@@ -74,13 +74,19 @@ def _refuted(c: Check) -> int:
     return sum(v is Verdict.REFUTED for v in c.variants.values())
 
 
+def _words(text: str) -> str:
+    """Words with x_1 and y^k in them, as HTML."""
+    text = re.sub(r"(?<=\S)_(\w+)", r"<sub>\1</sub>", html.escape(text))
+    return re.sub(r"\^(?:(\w+)|\((.*?)\))", r"<sup>\1\2</sup>", text)
+
+
 def _entry(c: Check, unfold: bool, page: str) -> str:
     i = c.identity
     facts = [("Assuming", i.assumptions), ("Method", i.method)]
     if i.scope != "general":
         facts.append(("Checked for", i.scope))
     facts += [(v.value.capitalize(), name) for name, v in c.variants.items()]
-    rows = [f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts]
+    rows = [f"<dt>{name}</dt><dd>{_words(fact)}</dd>" for name, fact in facts]
     place = f'<a href="{page}#equation-{i.label}">where the book states it</a>'
     rows.insert(0, f"<dt>Equation</dt><dd>{place}</dd>")
     if i.computes:
