@@ -60,8 +60,9 @@ pre { orphans: 4; widows: 4; }
 .bd-article pre {
   white-space: pre-wrap; overflow: visible; font-size: 7.6pt; line-height: 1.3; }
 img { max-width: 100%; }
-/* Chromium writes a heading without it twice into the outline, at the top of a page. */
-h1, h2, h3, h4 { padding-top: 1px; }
+/* For Chromium's outline: it would hold a heading at the top of a page twice, and one of
+   two lines without the space between them. */
+h1, h2, h3, h4 { padding-top: 1px; white-space: pre-wrap; }
 a, article td a { color: #0b4f8a; text-decoration: none; }
 .admonition, div.proof {
   border: .5pt solid #bbb; border-left-width: 2pt; box-shadow: none !important; }
