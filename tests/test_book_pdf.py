@@ -50,7 +50,7 @@ def test_solutions_are_in_it(document: BeautifulSoup) -> None:
     assert len(document.select("div.solution")) >= 30
 
 
-SOME = ["index", "notation", "bounds/jensen.ipynb", "back/bibliography"]
+SOME = ["index", "notation", "bounds/jensen.ipynb", "back/bibliography", "genindex"]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,16 @@ def test_contents_tell_the_page(printed: PdfReader) -> None:
     for title in ("Notation", "The Jensen bound"):
         number = int(re.search(rf"^{title} (\d+)$", contents, re.M)[1])
         assert printed.pages[number - 1].extract_text().startswith(title)
+
+
+def test_index_tells_each_page_once_and_in_order(printed: PdfReader) -> None:
+    text = "".join(page.extract_text() for page in printed.pages[-12:])
+    text = text[text.index("\nactive unit") :]
+    lists = re.findall(r"\d+(?:,\s\d+)+", text)
+    assert lists and text.count("The Jensen bound") >= 4 and "000" not in text
+    for found in lists:
+        numbers = [int(number) for number in found.split(",")]
+        assert numbers == sorted(set(numbers)), found
 
 
 def test_outline_has_each_heading_once(printed: PdfReader) -> None:
