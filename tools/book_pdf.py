@@ -61,8 +61,8 @@ pre { orphans: 4; widows: 4; }
 .bd-article pre {
   white-space: pre-wrap; overflow: visible; font-size: 7.6pt; line-height: 1.3; }
 img { max-width: 100%; }
-/* For Chromium's outline: it would hold a heading at the top of a page twice, and one of
-   two lines without the space between them. */
+/* For Chromium's outline: it would hold a heading at the top of a page twice, and one
+   of two lines without the space between them. */
 h1, h2, h3, h4 { padding-top: 1px; white-space: pre-wrap; }
 a, article td a { color: #0b4f8a; text-decoration: none; }
 .admonition, div.proof {
