@@ -85,7 +85,7 @@ def fresh(sizes: dict[str, int], threads: int, into: list[dict[str, float]]) -> 
     start Python and import torch would take twice as long as what is measured.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.contenders.ours"])
+    context.set_forkserver_preload(["benchmarks.contenders.ours", __name__])
     with ProcessPoolExecutor(1, context) as pool:
         into.append(pool.submit(measure, sizes, threads).result())
     return into[-1]["ms"]
