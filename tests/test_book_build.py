@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from book_build import AS_IN_MAKE_BOOK, JUPYTER_BOOK, ROOT
+from book_build import AS_IN_MAKE_BOOK, DIGEST, JUPYTER_BOOK, ROOT
 
 
 def tiny_book(folder: Path, text: str = "", code: str = "") -> Path:
@@ -39,6 +39,10 @@ def test_good_book(tmp_path: Path) -> None:
     done = build(book, *AS_IN_MAKE_BOOK)
     assert done.returncode == 0, done.stderr
     assert "right" in (tmp_path / "_build/html/index.html").read_text()
+    links = build(book, "--all", "--builder", "linkcheck")
+    assert links.returncode == 0, links.stderr
+    site = {path.name for path in (tmp_path / "_build/html").iterdir()}
+    assert {"index.html", DIGEST} <= site, "looking at links took the site away"
     again = build(book)
     assert again.returncode == 0, again.stderr
 

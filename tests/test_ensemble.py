@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -320,6 +321,23 @@ def test_validation_is_as_before():
 
 
 # The benchmark
+
+
+def test_the_benchmark_takes_off_what_precedes(monkeypatch):
+    """One run: five seconds, then 10 ms a step. Three at once: three, then 20 ms."""
+
+    def one(*args, steps, **settings):
+        return SimpleNamespace(seconds=5 + 0.01 * steps)
+
+    def many(*args, steps, **settings):
+        return [(None, None, SimpleNamespace(seconds=3 + 0.02 * steps))]
+
+    monkeypatch.setattr(ensemble, "train", one)
+    monkeypatch.setattr(ensemble, "train_many", many)
+    found = dict(ensemble.turns("64-32-4, batch 50", 3, 0.5, "cpu"))
+    assert found["one"]() == pytest.approx(0.01)
+    assert found["many"]() == pytest.approx(0.02)
+    assert ensemble.enough(lambda n: one(steps=n).seconds, 0.5) == 64
 
 
 def test_the_benchmark_runs_in_small(tmp_path, capsys):

@@ -203,14 +203,17 @@ NUMBER = """(pages) => {
         links.slice(1).forEach((link) => (link.textContent = ''));
         const found = new Map(links.map((link) => [page(link), link.hash]));
         const sorted = [...found.keys()].sort((a, b) => a - b);
-        const known = !sorted.includes('000');
-        for (const [i, link] of links.entries()) {
-            link.dataset.page = known ? sorted[i] : '000';
-            if (known && i < sorted.length) link.hash = found.get(sorted[i]);
-            if (!known || i < sorted.length) continue;
-            link.previousSibling.remove();  // the comma
-            link.remove();
-        }
+        links.forEach((link, i) => {
+            if (found.has('000')) {
+                link.dataset.page = '000';
+            } else if (i < sorted.length) {
+                link.dataset.page = sorted[i];
+                link.hash = found.get(sorted[i]);
+            } else {
+                link.previousSibling.remove();  // the comma
+                link.remove();
+            }
+        });
     }
     for (const entry of document.querySelectorAll('nav li:has(.page)'))
         entry.querySelector('.page').textContent =
@@ -250,7 +253,8 @@ def write(file: Path, site: Path = SITE) -> list[str]:
                 tagged=final,
             )
             before, places = places, pages_of_places(unfinished)
-    if any(before[name] != at for name, at in places.items() if INDEX not in name):
+    told = {name for name in places if not name.startswith(INDEX)}
+    if any(places[name] != before[name] for name in told):
         complaints.append("the pages moved when the contents got their numbers")
     os.replace(unfinished, file)
     return complaints
